@@ -35,9 +35,13 @@ FUNC \name
 1:  ret
 ENDFUNC \name
 .endm
+.macro divide_by_zero
+    xorl    %ecx, %ecx
+    divl    %ecx
+.endm
     FAULTING user_ud2, ud2
     FAULTING user_gp, hlt
-    FAULTING user_de, xorl %ecx, %ecx; divl %ecx
+    FAULTING user_de, divide_by_zero
     FAULTING user_int3, int3
 
 // TF takes effect after the instruction that follows POPF; the kernel clears it in the #DB frame.
@@ -81,9 +85,15 @@ FUNC user_inject_\name
     ret
 ENDFUNC user_inject_\name
 .endm
+.macro call_compat
+    movl    %esi, %edx
+    movl    %edi, %esi
+    movl    %eax, %edi
+    call    user_call32
+.endm
     INJECT syscall64, syscall
     INJECT int80, int $0x80
-    INJECT syscall32, movl %esi, %edx; movl %edi, %esi; movl %eax, %edi; call user_call32
+    INJECT syscall32, call_compat
     INJECT ud, call user_ud2
     INJECT gp, call user_gp
     INJECT bp, call user_int3

@@ -189,12 +189,26 @@ void exit(Thread* t) {
     mark(Mark::exit_done, t->id);
 }
 
-/// The mail does not say what becomes of a dead thread's pages: the same as at exit.
+/// Pages that never came from a cache do not go to one.
+void free_birth_pages(PerCpu* pc) {
+    while (pc->hands.count > 0) {
+        const u32 pfn = top(pc->hands);
+        label(pfn, FrameUse::kernel);
+        drop(pc->hands);
+        free_page(pfn);
+    }
+}
+
+/// The mail does not say what becomes of a dead thread's pages: a user thread's take the way they take at exit.
 void release(Thread* t) {
     PerCpu* pc = this_cpu();
     write_once(pc->hook_active, 1u);
     unmap_extra(pc, t);
-    give_back(pc, t);
+    if (t->source == StackSource::birth) {
+        free_birth_pages(pc);
+    } else {
+        give_back(pc, t);
+    }
     write_once(pc->hook_active, 0u);
 }
 
