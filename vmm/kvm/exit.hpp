@@ -16,9 +16,9 @@ namespace stackrig::kvm {
 /// OUT or REP OUTS, finished: the guest stands after the instruction.
 struct IoOut {
     std::uint16_t port = 0;
-    std::uint8_t size = 0;      ///< bytes per item: 1, 2, 4
-    std::uint32_t count = 0;    ///< items, at least 1; more only for string I/O
-    std::uint32_t value = 0;    ///< the first item, zero-extended
+    std::uint8_t size = 0;            ///< bytes per item: 1, 2, 4
+    std::uint32_t count = 0;          ///< items, at least 1; more only for string I/O
+    std::uint32_t value = 0;          ///< the first item, zero-extended
     std::vector<std::uint32_t> more;  ///< the other count - 1 items
     bool operator==(const IoOut&) const = default;
 };
@@ -113,8 +113,8 @@ struct Unknown {
 using Exit = std::variant<IoOut, IoIn, MmioRead, MmioWrite, Hlt, Debug, IrqWindow, Shutdown, FailEntry,
                           InternalError, EmulationFailure, SystemEvent, Interrupted, Unknown>;
 
-/// Decodes the shared vCPU page(s) as KVM_RUN left them: `run` starts at struct kvm_run and covers the PIO data
-/// page. Pure; never reads outside `run`. Too short a span or data outside of it gives Unknown.
+/// Decodes the shared vCPU page(s) as KVM_RUN left them: `run` starts at struct kvm_run and covers the PIO
+/// data page. Pure; never reads outside `run`. Too short a span or data outside of it gives Unknown.
 [[nodiscard]] Exit decode(std::span<const std::byte> run);
 
 /// One line for people: "OUT port 0xe9, 1 byte, 0x41".

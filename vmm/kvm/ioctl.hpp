@@ -46,7 +46,8 @@ template <class Arg>
 }
 
 template <class Arg>
-[[nodiscard]] Result<int> call(const Fd& fd, Ioctl<Arg> request, const Arg& arg, std::string_view context = {}) {
+[[nodiscard]] Result<int> call(const Fd& fd, Ioctl<Arg> request, const Arg& arg,
+                               std::string_view context = {}) {
     return call(fd, request, const_cast<Arg*>(&arg), context);  // the kernel only reads it
 }
 

@@ -17,7 +17,8 @@ namespace stackrig::kvm {
 /// A contiguous piece of guest-physical memory. Must outlive the Vm it is a slot of.
 class Memory final {
   public:
-    /// Zeroed RAM at [base, base + bytes); both whole pages. Errors: rig for a bad range, host when mmap fails.
+    /// Zeroed RAM at [base, base + bytes); both whole pages. Errors: rig for a bad range, host when mmap
+    /// fails.
     static Result<Memory> create(Gpa base, std::size_t bytes);
 
     [[nodiscard]] Gpa base() const { return base_; }

@@ -61,17 +61,17 @@ struct DescriptorTable {
 /// Segments, tables, control registers (struct kvm_sregs). A busy TR must have type 11 on VMX; under QEMU's
 /// TCG use type 9 or the guest's own LTR.
 struct Sregs {
-    Segment cs, ds, es, fs, gs, ss;                    // 0
-    Segment tr, ldt;                                   // 144
-    DescriptorTable gdt, idt;                          // 192
-    std::uint64_t cr0 = 0;                             // 224
-    std::uint64_t cr2 = 0;                             // 232
-    std::uint64_t cr3 = 0;                             // 240
-    std::uint64_t cr4 = 0;                             // 248
-    std::uint64_t cr8 = 0;                             // 256
-    std::uint64_t efer = 0;                            // 264
-    std::uint64_t apic_base = 0;                       // 272
-    std::array<std::uint64_t, 4> interrupt_bitmap{};   // 280; at most one bit: the external vector injected
+    Segment cs, ds, es, fs, gs, ss;                   // 0
+    Segment tr, ldt;                                  // 144
+    DescriptorTable gdt, idt;                         // 192
+    std::uint64_t cr0 = 0;                            // 224
+    std::uint64_t cr2 = 0;                            // 232
+    std::uint64_t cr3 = 0;                            // 240
+    std::uint64_t cr4 = 0;                            // 248
+    std::uint64_t cr8 = 0;                            // 256
+    std::uint64_t efer = 0;                           // 264
+    std::uint64_t apic_base = 0;                      // 272
+    std::array<std::uint64_t, 4> interrupt_bitmap{};  // 280; at most one bit: the external vector injected
     bool operator==(const Sregs&) const = default;
 };
 
@@ -110,16 +110,16 @@ struct Events {
         std::uint8_t latched_init = 0;    // 3
         bool operator==(const Smi&) const = default;
     };
-    Exception exception;                       // 0
-    Interrupt interrupt;                       // 8
-    Nmi nmi;                                   // 12
-    std::uint32_t sipi_vector = 0;             // 16
-    std::uint32_t flags = 0;                   // 20; filled by Vcpu::events(), which fields SET honours
-    Smi smi;                                   // 24
-    std::uint8_t triple_fault_pending = 0;     // 28
-    std::array<std::uint8_t, 26> reserved{};   // 29
-    std::uint8_t exception_has_payload = 0;    // 55
-    std::uint64_t exception_payload = 0;       // 56
+    Exception exception;                      // 0
+    Interrupt interrupt;                      // 8
+    Nmi nmi;                                  // 12
+    std::uint32_t sipi_vector = 0;            // 16
+    std::uint32_t flags = 0;                  // 20; filled by Vcpu::events(), which fields SET honours
+    Smi smi;                                  // 24
+    std::uint8_t triple_fault_pending = 0;    // 28
+    std::array<std::uint8_t, 26> reserved{};  // 29
+    std::uint8_t exception_has_payload = 0;   // 55
+    std::uint64_t exception_payload = 0;      // 56
     bool operator==(const Events&) const = default;
 };
 
@@ -168,12 +168,12 @@ struct Xsave {
 
 /// One machine check to raise (struct kvm_x86_mce; SDM 3B 16.3.2).
 struct MachineCheck {
-    std::uint64_t status = 0;                // 0; MCi_STATUS: VAL (63) is needed, UC (61) raises #MC
-    std::uint64_t address = 0;               // 8; MCi_ADDR
-    std::uint64_t misc = 0;                  // 16; MCi_MISC
-    std::uint64_t mcg_status = 0;            // 24; MCG_STATUS: MCIP (2) for an exception
-    std::uint8_t bank = 0;                   // 32
-    std::array<std::uint8_t, 7> padding1{};  // 33
+    std::uint64_t status = 0;                 // 0; MCi_STATUS: VAL (63) is needed, UC (61) raises #MC
+    std::uint64_t address = 0;                // 8; MCi_ADDR
+    std::uint64_t misc = 0;                   // 16; MCi_MISC
+    std::uint64_t mcg_status = 0;             // 24; MCG_STATUS: MCIP (2) for an exception
+    std::uint8_t bank = 0;                    // 32
+    std::array<std::uint8_t, 7> padding1{};   // 33
     std::array<std::uint64_t, 3> padding2{};  // 40
     bool operator==(const MachineCheck&) const = default;
 };

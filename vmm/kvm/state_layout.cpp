@@ -10,11 +10,11 @@ namespace stackrig::kvm {
 namespace {
 
 template <class Own, class Kernel>
-constexpr bool same_shape = sizeof(Own) == sizeof(Kernel) && std::is_trivially_copyable_v<Own> &&
-                            std::is_standard_layout_v<Own>;
+constexpr bool same_shape =
+    sizeof(Own) == sizeof(Kernel) && std::is_trivially_copyable_v<Own>&& std::is_standard_layout_v<Own>;
 
-#define SAME_FIELD(Own, own, Kernel, kernel)                                                       \
-    static_assert(offsetof(Own, own) == offsetof(Kernel, kernel) &&                                \
+#define SAME_FIELD(Own, own, Kernel, kernel)                        \
+    static_assert(offsetof(Own, own) == offsetof(Kernel, kernel) && \
                   sizeof(Own::own) == sizeof(Kernel::kernel))
 
 static_assert(same_shape<Regs, kvm_regs>);

@@ -15,7 +15,15 @@
 
 namespace stackrig::kvm {
 
-/// An open /dev/kvm. Opening installs the handler of the watchdog's signal (SIGRTMIN) for the process.
+/// The error of an open() of `path` that failed with `err`: absent, forbidden, or something else; and what to
+/// do.
+[[nodiscard]] Error open_failure(const std::string& path, int err);
+
+/// Accepts version 12 only.
+[[nodiscard]] Result<void> check_api_version(int version);
+
+/// An open /dev/kvm. Opening installs the handler of the watchdog's signal (SIGRTMIN) for the process. Open
+/// it after fork(), not before: the watchdog is a thread.
 class System final {
   public:
     /// Opens `path` and checks the API version and required_capabilities(). Errors (host) tell apart: absent,

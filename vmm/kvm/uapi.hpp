@@ -1,8 +1,8 @@
 // uapi: the only includer of linux/kvm.h; private to vmm/kvm/*.cpp and the tripwire test.
 //
-// __DECLARE_FLEX_ARRAY of linux/stddef.h puts an empty struct before the array. It has size 1 in C++, so the structs
-// grow and the ioctl NUMBERS derived from their sizes change (KVM_SET_MSRS becomes 4010ae89 instead of 4008ae89).
-// Defining it away before kvm.h is read cures that; the asserts below prove it.
+// __DECLARE_FLEX_ARRAY of linux/stddef.h puts an empty struct before the array. It has size 1 in C++, so the
+// structs grow and the ioctl NUMBERS derived from their sizes change (KVM_SET_MSRS becomes 4010ae89 instead
+// of 4008ae89). Defining it away before kvm.h is read cures that; the asserts below prove it.
 #pragma once
 
 #include <linux/stddef.h>
@@ -15,8 +15,8 @@
 
 namespace stackrig::kvm {
 
-// Tripwire. These are the kernel's ABI: a failing line means the headers are broken here, never that the number
-// wants an update.
+// Tripwire. These are the kernel's ABI: a failing line means the headers are broken here, never that the
+// number wants an update.
 static_assert(sizeof(kvm_msrs) == 8);
 static_assert(sizeof(kvm_msr_list) == 4);
 static_assert(sizeof(kvm_cpuid2) == 8);

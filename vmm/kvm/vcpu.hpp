@@ -25,8 +25,8 @@ struct Translation {
     bool valid = false;
 };
 
-/// A virtual CPU. Not for use by two threads at once; the same thread may drive several. Any error of an ioctl
-/// names it and is ErrorKind::rig unless it says otherwise.
+/// A virtual CPU. Not for use by two threads at once; the same thread may drive several. Any error of an
+/// ioctl names it and is ErrorKind::rig unless it says otherwise.
 class Vcpu final {
   public:
     Vcpu(Vcpu&&) noexcept;
@@ -38,10 +38,11 @@ class Vcpu final {
     // --- running ---
 
     /// Enters the guest until something has to be handled or `budget` is used up (Interrupted; whole ticks of
-    /// Watchdog::tick). When it returns, OUT and MMIO writes are complete and the state is defined (F2). After
-    /// IoIn or MmioRead it is defined only once complete_io_in() or complete_mmio_read() has answered: until then
-    /// run() and every change of the state are errors (reading is allowed, to choose the answer: RIP is still at the
-    /// IN). An OUT or IN that was single-stepped gives IoOut or IoIn and no Debug: its completion is the step.
+    /// Watchdog::tick). When it returns, OUT and MMIO writes are complete and the state is defined (F2).
+    /// After IoIn or MmioRead it is defined only once complete_io_in() or complete_mmio_read() has answered:
+    /// until then run() and every change of the state are errors (reading is allowed, to choose the answer:
+    /// RIP is still at the IN). An OUT or IN that was single-stepped gives IoOut or IoIn and no Debug: its
+    /// completion is the step.
     [[nodiscard]] Result<Exit> run(std::chrono::milliseconds budget);
 
     /// Answers an IoIn of one item.
@@ -52,8 +53,8 @@ class Vcpu final {
     [[nodiscard]] Result<void> complete_mmio_read(std::uint64_t value);
     /// Whether an IoIn or MmioRead waits for its answer.
     [[nodiscard]] bool waits_for_answer() const { return !std::holds_alternative<std::monostate>(pending_); }
-    /// Before restoring a snapshot: answers what is pending, if anything, with zeros; else KVM would finish the old
-    /// instruction on top of the new state.
+    /// Before restoring a snapshot: answers what is pending, if anything, with zeros; else KVM would finish
+    /// the old instruction on top of the new state.
     [[nodiscard]] Result<void> abandon_pending();
 
     // --- state ---
@@ -71,7 +72,8 @@ class Vcpu final {
     [[nodiscard]] Result<void> set_fpu(const Fpu& fpu);
     [[nodiscard]] Result<Xsave> xsave() const;
     [[nodiscard]] Result<void> set_xsave(const Xsave& xsave);
-    /// Fills in the values; `index` is given. Error when the kernel handled fewer: names the first refused MSR.
+    /// Fills in the values; `index` is given. Error when the kernel handled fewer: names the first refused
+    /// MSR.
     [[nodiscard]] Result<void> get_msrs(std::span<Msr> msrs) const;
     /// In order (F3). Error when the kernel accepted fewer: names the first refused MSR and its value.
     [[nodiscard]] Result<void> set_msrs(std::span<const Msr> msrs);
@@ -81,13 +83,14 @@ class Vcpu final {
     [[nodiscard]] Result<std::uint32_t> tsc_khz() const;
     /// Guest TSC now.
     [[nodiscard]] Result<std::uint64_t> tsc() const;
-    /// Sets the guest TSC, also backwards: a far value goes in first, else KVM takes a small change for an attempt
-    /// to synchronise vCPUs and ignores it (F3).
+    /// Sets the guest TSC, also backwards: a far value goes in first, else KVM takes a small change for an
+    /// attempt to synchronise vCPUs and ignores it (F3).
     [[nodiscard]] Result<void> set_tsc(std::uint64_t value);
 
     // --- debugging ---
 
-    /// The next run() ends after one instruction (KVM_SET_GUEST_DEBUG). Call before each step, after set_regs() (F5).
+    /// The next run() ends after one instruction (KVM_SET_GUEST_DEBUG). Call before each step, after
+    /// set_regs() (F5).
     [[nodiscard]] Result<void> arm_single_step();
     /// Back to free running; also takes RFLAGS.TF out of the guest's state.
     [[nodiscard]] Result<void> disarm_single_step();
@@ -96,8 +99,8 @@ class Vcpu final {
 
     /// Queues an NMI (KVM_NMI); taken at the next boundary where NMIs are not masked.
     [[nodiscard]] Result<void> inject_nmi();
-    /// Queues an external interrupt (KVM_INTERRUPT). It is delivered even with IF=0 or in a shadow (F6): look at
-    /// ready_for_interrupt(), if_flag() and interrupt_shadow() first.
+    /// Queues an external interrupt (KVM_INTERRUPT). It is delivered even with IF=0 or in a shadow (F6): look
+    /// at ready_for_interrupt(), if_flag() and interrupt_shadow() first.
     [[nodiscard]] Result<void> inject_interrupt(Vector vector);
     /// As of the last run(): KVM can take an interrupt now.
     [[nodiscard]] bool ready_for_interrupt() const;
@@ -114,19 +117,19 @@ class Vcpu final {
 
   private:
     friend class Vm;
-    struct Seated;  // the mapping and the watchdog seat, at one address for their whole life
-    Vcpu(CpuId id, Fd fd, std::unique_ptr<Seated> seated);
+    struct Entry;  // the shared page and the watchdog's seat, at one address for their whole life
+    Vcpu(CpuId id, Fd fd, Mapping run, std::shared_ptr<Watchdog> watchdog);
 
     [[nodiscard]] Result<Exit> enter_until_exit(std::chrono::milliseconds budget);
-    [[nodiscard]] Result<void> finish_out(IoOut& out);
-    [[nodiscard]] Result<void> finish_write(const MmioWrite& write);
-    [[nodiscard]] Result<void> finish_answer();
     [[nodiscard]] Result<std::optional<Exit>> reenter_to_complete();
+    [[nodiscard]] Result<void> finish(const Exit& what);
+    [[nodiscard]] Result<void> finish_out(IoOut& out);
+    [[nodiscard]] Result<void> finish_answer();
     [[nodiscard]] Result<void> answered(const char* call) const;
 
     CpuId id_;
     Fd fd_;
-    std::unique_ptr<Seated> seated_;
+    std::unique_ptr<Entry> entry_;
     std::variant<std::monostate, IoIn, MmioRead> pending_;
     bool stepping_ = false;
 };

@@ -46,12 +46,12 @@ class Vm final {
 
     [[nodiscard]] Result<void> set_dirty_log(SlotId id, bool on);
 
-    /// Fetches and clears the slot's log into `bits` (resized to one bit per page, bit n of word n / 64). Pages
-    /// written by the host are not in it (F4), see Memory::host_written().
+    /// Fetches and clears the slot's log into `bits` (resized to one bit per page, bit n of word n / 64).
+    /// Pages written by the host are not in it (F4), see Memory::host_written().
     [[nodiscard]] Result<void> take_dirty_log(SlotId id, std::vector<std::uint64_t>& bits);
 
-    /// Drops every shadow page-table entry by adding and deleting a dummy slot: needed with npt=0 (or no EPT) after
-    /// the host rewrote guest page tables (F4). About 115 us in the virtual host.
+    /// Drops every shadow page-table entry by adding and deleting a dummy slot: needed with npt=0 (or no EPT)
+    /// after the host rewrote guest page tables (F4). About 115 us in the virtual host.
     [[nodiscard]] Result<void> zap();
 
     /// Creates the vCPU with that id. It must not outlive the process's use of its memory slots.
@@ -59,7 +59,8 @@ class Vm final {
 
   private:
     friend class System;
-    Vm(Fd fd, std::size_t run_size, std::shared_ptr<Watchdog> watchdog, Mapping dummy, std::uint16_t zap_slot);
+    Vm(Fd fd, std::size_t run_size, std::shared_ptr<Watchdog> watchdog, Mapping dummy,
+       std::uint16_t zap_slot);
     [[nodiscard]] Result<void> set_region(const Slot& slot, std::uint64_t bytes) const;
     [[nodiscard]] Result<Slot*> find(SlotId id, const char* call);
 

@@ -13,10 +13,10 @@
 
 namespace stackrig::kvm {
 
-/// Counts ticks and kicks each vCPU that has been inside KVM_RUN past its budget. Entering and leaving costs two
-/// relaxed stores and no system call. A budget is counted in ticks that really happened, so a host that stalls as
-/// a whole cannot time a guest out. The signal handler is empty: `immediate_exit` is set before the signal is
-/// sent, so whichever side of the entry the signal falls on, KVM_RUN returns EINTR (F7).
+/// Counts ticks and kicks each vCPU that has been inside KVM_RUN past its budget. Entering and leaving costs
+/// two relaxed stores and no system call. A budget is counted in ticks that really happened, so a host that
+/// stalls as a whole cannot time a guest out. The signal handler is empty: `immediate_exit` is set before the
+/// signal is sent, so whichever side of the entry the signal falls on, KVM_RUN returns EINTR (F7).
 class Watchdog final {
   public:
     static constexpr std::chrono::milliseconds tick{10};
@@ -42,7 +42,8 @@ class Watchdog final {
     /// After this returns the watchdog does not touch the seat.
     void remove(Seat& seat);
 
-    /// The calling thread is about to run the vCPU for at most `budget` (rounded up to whole ticks, at least one).
+    /// The calling thread is about to run the vCPU for at most `budget` (rounded up to whole ticks, at least
+    /// one).
     void enter(Seat& seat, std::chrono::milliseconds budget);
     /// Whether the budget given to enter() is used up.
     [[nodiscard]] bool expired(const Seat& seat) const;
