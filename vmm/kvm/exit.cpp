@@ -98,19 +98,24 @@ Exit decode_system_event(Bytes run) {
 }
 
 struct Describe {
-    static std::string port_text(const char* verb, std::uint16_t port, unsigned size, std::uint32_t count) {
-        return count == 1 ? fmt::format("{} port {:#x}, {} bytes", verb, port, size)
-                          : fmt::format("{} port {:#x}, {} items of {} bytes", verb, port, count, size);
+    static std::string bytes_text(std::uint8_t size) {
+        return fmt::format("{} byte{}", size, size == 1 ? "" : "s");
+    }
+    static std::string port_text(const char* verb, std::uint16_t port, std::uint8_t size,
+                                 std::uint32_t count) {
+        return count == 1 ? fmt::format("{} port {:#x}, {}", verb, port, bytes_text(size))
+                          : fmt::format("{} port {:#x}, {} items of {}", verb, port, count, bytes_text(size));
     }
     std::string operator()(const IoOut& e) const {
-        return fmt::format("{}, {:#x}", port_text("OUT", e.port, e.size, e.count), e.value);
+        return fmt::format("{}: {:#x}{}{:#x}", port_text("OUT", e.port, e.size, e.count), e.value,
+                           e.more.empty() ? "" : ", ", fmt::join(e.more, ", "));
     }
     std::string operator()(const IoIn& e) const { return port_text("IN", e.port, e.size, e.count); }
     std::string operator()(const MmioRead& e) const {
-        return fmt::format("read of {} bytes at {}, where no memory is", e.size, e.gpa);
+        return fmt::format("read of {} at {}, where no memory is", bytes_text(e.size), e.gpa);
     }
     std::string operator()(const MmioWrite& e) const {
-        return fmt::format("write of {:#x}, {} bytes, at {}, where no writable memory is", e.value, e.size,
+        return fmt::format("write of {:#x} ({}) at {}, where no writable memory is", e.value, bytes_text(e.size),
                            e.gpa);
     }
     std::string operator()(const Hlt&) const { return "HLT"; }
@@ -126,6 +131,9 @@ struct Describe {
         return fmt::format("KVM internal error {} with data [{:#x}]", e.suberror, fmt::join(e.data, ", "));
     }
     std::string operator()(const EmulationFailure& e) const {
+        if (e.size == 0) {
+            return "KVM cannot emulate an instruction it does not name";
+        }
         return fmt::format("KVM cannot emulate the instruction [{:02x}]",
                            fmt::join(e.bytes.begin(), e.bytes.begin() + e.size, " "));
     }
