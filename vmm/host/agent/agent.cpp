@@ -190,6 +190,7 @@ bool start(const std::string& packed, Job& job) {
         dup2(in[0], 0);
         dup2(out[1], 1);
         dup2(err[1], 2);
+        (void)!chdir("/job");  // where files are put: relative names work as they do beside the program here
         execv(argv[0], argv.data());
         std::fprintf(stderr, "%s: %s\n", argv[0], std::strerror(errno));
         _exit(127);
