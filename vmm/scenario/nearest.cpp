@@ -67,7 +67,7 @@ std::string suggestion(std::string_view word, std::span<const std::string> names
     return names.size() < 2 || names.size() > longest_list ? "" : fmt::format("one of: {}", fmt::join(names, ", "));
 }
 
-std::string id_suggestion(std::string_view id, std::span<const std::string> known) {
+std::string id_suggestion(std::string_view id, std::span<const std::string> known, std::string_view range) {
     const auto digits = [](std::string_view text) {
         std::string out;
         std::copy_if(text.begin(), text.end(), std::back_inserter(out), [](char c) { return c >= '0' && c <= '9'; });
@@ -79,7 +79,7 @@ std::string id_suggestion(std::string_view id, std::span<const std::string> know
     if (const auto meant = nearest(id, same_number)) {
         return fmt::format("did you mean \"{}\"?", *meant);
     }
-    return fmt::format("known: {} to {}", known.front(), known.back());
+    return fmt::format("there are {}", range);
 }
 
 }  // namespace stackrig::scenario

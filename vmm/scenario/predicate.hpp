@@ -28,7 +28,7 @@ struct Fact {
         loan,           ///< frames of a reserve that the thread holds
         asleep,         ///< the thread is blocked
         alive,          ///< the thread has not exited
-        user,           ///< the thread's CPU context is in user mode: running there, or preempted there
+        user,           ///< the thread is the one that runs on its CPU, and the CPU is in user mode
         seen,           ///< how often the mark was raised since the start of the run
     };
     enum class Argument { none, cpu, thread, mark };

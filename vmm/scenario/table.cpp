@@ -155,20 +155,33 @@ std::vector<const Value*> Table::strings(std::string_view key) const {
     return out;
 }
 
-std::vector<std::string> Table::ids(std::string_view key, const char* what,
-                                    const std::vector<std::string>& known) const {
+std::vector<std::string> Table::ids(std::string_view key, const IdList& known) const {
     std::vector<std::string> out;
     for (const Value* item : strings(key)) {
+        if (!check_id(*item, known)) {
+            continue;
+        }
         const std::string& id = item->text.text;
-        if (std::find(known.begin(), known.end(), id) == known.end()) {
-            error(item->span, fmt::format("unknown {} \"{}\"", what, id), id_suggestion(id, known));
-        } else if (std::find(out.begin(), out.end(), id) != out.end()) {
-            error(item->span, fmt::format("{} {} is named twice", what, id));
+        if (std::find(out.begin(), out.end(), id) != out.end()) {
+            error(item->span, fmt::format("{} {} is named twice", known.what, id));
         } else {
             out.push_back(id);
         }
     }
     return out;
+}
+
+std::optional<std::string> Table::id(std::string_view key, const IdList& known) const {
+    const Value* value = get(key, Value::Kind::string, fmt::format("\"{}\"", known.ids.front()).c_str());
+    return value != nullptr && check_id(*value, known) ? std::optional(value->text.text) : std::nullopt;
+}
+
+bool Table::check_id(const Value& value, const IdList& known) const {
+    const std::string& id = value.text.text;
+    if (!known.has(id)) {
+        error(value.span, fmt::format("unknown {} \"{}\"", known.what, id), id_suggestion(id, known.ids, known.range));
+    }
+    return known.has(id);
 }
 
 std::optional<Table> Table::table(std::string_view key) const {

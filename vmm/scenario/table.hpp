@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "vmm/scenario/document.hpp"
+#include "vmm/scenario/vocabulary.hpp"
 
 namespace stackrig::scenario {
 
@@ -36,9 +37,10 @@ class Table {
     [[nodiscard]] std::optional<std::size_t> choice(std::string_view key, const std::vector<std::string>& choices) const;
     /// The strings of an array, other items reported and left out.
     [[nodiscard]] std::vector<const Value*> strings(std::string_view key) const;
-    /// Ids out of a known list, each at most once. `what` names one of them: "claim".
-    [[nodiscard]] std::vector<std::string> ids(std::string_view key, const char* what,
-                                               const std::vector<std::string>& known) const;
+    /// An array of known ids, each at most once.
+    [[nodiscard]] std::vector<std::string> ids(std::string_view key, const IdList& known) const;
+    /// One known id.
+    [[nodiscard]] std::optional<std::string> id(std::string_view key, const IdList& known) const;
     [[nodiscard]] std::optional<Table> table(std::string_view key) const;
 
     void error(Span at, std::string text, std::string hint = {}) const {
@@ -47,6 +49,7 @@ class Table {
     [[nodiscard]] Reporter& reporter() const { return reporter_; }
 
   private:
+    [[nodiscard]] bool check_id(const Value& value, const IdList& known) const;
     /// The member if it is of that kind; another kind is reported.
     [[nodiscard]] const Value* get(std::string_view key, Value::Kind kind, const char* example) const;
     [[nodiscard]] std::string path(std::string_view key) const;

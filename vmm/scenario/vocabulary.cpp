@@ -28,8 +28,7 @@ std::vector<std::string> make_hazards() {
     for (const auto& group : groups) {
         append_range(out, fmt::format("HZ-{}", group.letter), group.last);
     }
-    // Sub-entries stand in front, so that first and last of the list are the ends of the range.
-    out.insert(out.begin() + 1, {"HZ-A3b", "HZ-C6b"});
+    out.insert(out.end(), {"HZ-A3b", "HZ-C6b"});
     return out;
 }
 
@@ -88,25 +87,26 @@ bool looks_like_cpu(std::string_view word) {
            word.find_first_not_of("0123456789", 3) == std::string_view::npos;
 }
 
-const std::vector<std::string>& claim_ids() {
-    static const std::vector<std::string> list = [] {
-        std::vector<std::string> out;
-        append_range(out, "C", 8);
+const IdList& claims() {
+    static const IdList list = [] {
+        IdList out{"claim", "C1 to C8", {}};
+        append_range(out.ids, "C", 8);
         return out;
     }();
     return list;
 }
 
-const std::vector<std::string>& hazard_ids() {
-    static const std::vector<std::string> list = make_hazards();
+const IdList& hazards() {
+    static const IdList list{"hazard", "HZ-A1 to HZ-A16, B1 to B15, C1 to C8, D1 to D7, E1 to E8, F1 to F6, G1 to G5",
+                             make_hazards()};
     return list;
 }
 
-const std::vector<std::string>& check_ids() {
-    static const std::vector<std::string> list = [] {
-        std::vector<std::string> out;
-        append_range(out, "INV-", 33);  // the last of the list is LIVE-8
-        append_range(out, "LIVE-", 8);
+const IdList& checks() {
+    static const IdList list = [] {
+        IdList out{"check", "INV-1 to INV-33 and LIVE-1 to LIVE-8", {}};
+        append_range(out.ids, "INV-", 33);
+        append_range(out.ids, "LIVE-", 8);
         return out;
     }();
     return list;

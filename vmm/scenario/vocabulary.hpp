@@ -93,9 +93,15 @@ template <class Table>
 /// "cpu" and digits.
 [[nodiscard]] bool looks_like_cpu(std::string_view word);
 
-/// Ids a scenario may name: C1..C8, HZ-*, INV-1..33 and LIVE-1..8.
-[[nodiscard]] const std::vector<std::string>& claim_ids();
-[[nodiscard]] const std::vector<std::string>& hazard_ids();
-[[nodiscard]] const std::vector<std::string>& check_ids();
+/// Ids of one sort that a scenario may name.
+struct IdList {
+    const char* what;   ///< "claim"
+    const char* range;  ///< "C1 to C8"
+    std::vector<std::string> ids;
+    [[nodiscard]] bool has(std::string_view id) const { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
+};
+[[nodiscard]] const IdList& claims();   ///< of the mail
+[[nodiscard]] const IdList& hazards();  ///< of the hazard catalogue
+[[nodiscard]] const IdList& checks();   ///< INV- and LIVE-
 
 }  // namespace stackrig::scenario
