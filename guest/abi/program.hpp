@@ -54,7 +54,8 @@ struct UserPage {
     std::uint32_t pc;         ///< index of the next operation
     std::uint32_t touches;    ///< how many touch operations ran: picks the next demand page
     std::uint32_t thread;
-    std::uint64_t stub_arg[4];  ///< injected stub: system call number, arg, depth, unused
+    std::uint64_t resume;       ///< where the thread goes on after a fatal signal; 0: it dies
+    std::uint64_t stub_arg[3];  ///< injected call: system call number, arg, depth
     Op ops[max_ops];
 };
 
