@@ -117,8 +117,8 @@ bool Tracker::concerns(const Place& place, CpuId cpu, std::optional<std::uint32_
 
 bool Tracker::matches(const Place& place, CpuId cpu, const StopCause& cause, std::optional<Gva> breakpoint) const {
     if (breakpoint) {
-        return (place.kind == Place::Kind::symbol || place.kind == Place::Kind::handler) && place.address == *breakpoint &&
-               concerns(place, cpu, std::nullopt);
+        const bool here = place.kind == Place::Kind::handler || (place.kind == Place::Kind::symbol && place.address == *breakpoint);
+        return here && concerns(place, cpu, std::nullopt);
     }
     if (place.kind == Place::Kind::idle) {
         return std::holds_alternative<HaltStop>(cause);
