@@ -1,0 +1,44 @@
+// What the VMM tells the guest before its first instruction.
+#pragma once
+
+#include <cstdint>
+
+#include "guest/abi/entries.hpp"
+#include "guest/abi/layout.hpp"
+#include "guest/abi/program.hpp"
+
+namespace stackrig::abi {
+
+inline constexpr std::uint32_t boot_magic = 0x47525453;  ///< "STRG"
+inline constexpr unsigned max_cpus = 4;
+inline constexpr unsigned max_threads = 64;  ///< threads a scenario may name
+
+enum class Scheme : std::uint32_t { fixed = 0, entry_exit };
+
+enum class ThreadKind : std::uint32_t { idle = 0, kthread, user };
+
+struct ThreadSpec {
+    char name[16];  ///< NUL-terminated
+    ThreadKind kind;
+    std::uint32_t cpu;
+    std::uint32_t op_count;
+    std::uint32_t reserved;
+    Op ops[max_ops];
+};
+
+struct BootParams {
+    std::uint32_t magic;
+    std::uint32_t version;  ///< abi_version of the VMM
+    std::uint64_t ram_bytes;
+    Scheme scheme;
+    std::uint32_t cpus;
+    std::uint32_t cache_pages;    ///< initial fill of each CPU's stack page cache
+    std::uint32_t reserve_pages;  ///< initial fill of each CPU's reserve (the mail: 3)
+    std::uint32_t free_pages;     ///< pages left to the allocator once all threads exist; ~0: all
+    std::uint32_t thread_count;
+    std::uint32_t depth[entry_count];  ///< bytes of stack each entry's handler uses (0: only its own frames)
+    std::uint32_t reserved;
+    ThreadSpec threads[max_threads];
+};
+
+}  // namespace stackrig::abi

@@ -1,0 +1,38 @@
+// Stack use on demand: what a deep call chain, a softirq, or an NMI backtrace would need.
+#include "guest/kernel/depth.hpp"
+
+#include "guest/kernel/cpu.hpp"
+#include "guest/kernel/mark.hpp"
+
+namespace guest {
+namespace {
+
+constexpr u32 stride = 8;  // one canary per 64 bytes: every page is touched, cheaply
+
+u64 canary(const volatile u64* where) { return reinterpret_cast<u64>(where) * 0x9e3779b97f4a7c15; }
+
+void nothing(u64) {}
+
+}  // namespace
+
+[[gnu::noinline]] void at_depth(u32 bytes, void (*work)(u64), u64 argument) {
+    if (bytes == 0) {
+        work(argument);
+        return;
+    }
+    const u32 words = bytes / 8;
+    volatile u64* area = static_cast<volatile u64*>(__builtin_alloca(bytes));
+    for (u32 i = words; i >= stride; i -= stride) {
+        area[i - 1] = canary(&area[i - 1]);
+    }
+    work(argument);
+    for (u32 i = words; i >= stride; i -= stride) {
+        if (area[i - 1] != canary(&area[i - 1])) {
+            mark(Mark::canary_bad, current()->id, reinterpret_cast<u64>(&area[i - 1]), area[i - 1]);
+        }
+    }
+}
+
+void use_stack(u32 bytes) { at_depth(bytes, nothing, 0); }
+
+}  // namespace guest

@@ -1,0 +1,14 @@
+// Running work at a chosen stack depth, between canaries.
+#pragma once
+
+#include "guest/kernel/types.hpp"
+
+namespace guest {
+
+/// Calls work(argument) with at least `bytes` of the current stack in use above it. The bytes hold canaries,
+/// written from the top down as real frames would be, and checked afterwards.
+void at_depth(u32 bytes, void (*work)(u64), u64 argument);
+/// The same with no work at the bottom.
+void use_stack(u32 bytes);
+
+}  // namespace guest

@@ -1,0 +1,45 @@
+// Physical frames (GFP_NOWAIT and sleeping allocation) and page tables.
+#pragma once
+
+#include "guest/kernel/types.hpp"
+
+namespace guest {
+
+// Page-table entry bits (SDM 4.5).
+inline constexpr u64 pte_present = 1ull << 0;
+inline constexpr u64 pte_write = 1ull << 1;
+inline constexpr u64 pte_user = 1ull << 2;
+inline constexpr u64 pte_large = 1ull << 7;
+inline constexpr u64 pte_nx = 1ull << 63;
+inline constexpr u64 pte_kernel_data = pte_present | pte_write | pte_nx;
+inline constexpr u64 pte_frame_mask = 0x000ffffffffff000;
+
+template <class T>
+inline T* direct_map(u64 pa) {
+    return reinterpret_cast<T*>(abi::direct_map_base + pa);
+}
+inline u64 frame_pa(u32 pfn) { return static_cast<u64>(pfn) * abi::page_bytes; }
+
+/// Frame table, kernel page tables with the stack area for `slots` stacks, per-CPU stacks; switches CR3.
+void mm_init(u32 slots);
+
+/// A frame for `use`, or no_pfn. GFP_KERNEL sleeps until there is one; GFP_NOWAIT never does.
+u32 alloc_page(Gfp gfp, FrameUse use);
+void free_page(u32 pfn);
+/// A zeroed frame during boot and thread creation; panics when memory is too small for the scenario.
+u32 alloc_boot_page(FrameUse use);
+/// Takes all but `keep` free frames out of circulation.
+void balloon_inflate(u32 keep);
+
+/// The leaf PTE of page `index` (0: top) of the stack in `slot`.
+u64* stack_pte(u32 slot, u32 index);
+
+/// Address spaces: kernel half shared, user half with program, UserPage, stack, and the demand area.
+u64 create_mm(u32& user_page_pfn);
+void free_mm(u64 cr3);
+/// Maps the zero page at `va` of the demand area, and unmaps what was mapped there before; false: not a demand address.
+bool map_demand_page(u64 cr3, u64 va);
+/// The leaf PTE for any address in `cr3`, 0 if a level is missing.
+u64 lookup_pte(u64 cr3, u64 va);
+
+}  // namespace guest

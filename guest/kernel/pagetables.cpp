@@ -1,0 +1,175 @@
+// Page tables: the kernel's, built once at boot, and one address space per user thread.
+#include "guest/kernel/cpu.hpp"
+#include "guest/kernel/mark.hpp"
+#include "guest/kernel/mm.hpp"
+#include "guest/kernel/state.hpp"
+
+extern "C" {
+// Linker script: section borders. Only their addresses mean anything.
+extern char text_start[], text_end[], rodata_start[], rodata_end[], data_start[], image_end[];
+extern char user_text_load[], user_text_start[], user_text_end[];
+}
+
+namespace guest {
+namespace {
+
+constexpr u64 table_flags = pte_present | pte_write;
+constexpr u64 large_page = 2u << 20;
+
+u64 kernel_root;
+u64* stack_tables[abi::max_threads / 64 + 2];  // one PTE page maps 64 slots of 32 KiB
+u32 zero_pfn;
+
+u32 index_at(u64 va, u32 level) { return static_cast<u32>(va >> (12 + 9 * (level - 1)) & 511); }
+
+/// The entry for `va` at `level` (1: PTE, 2: PDE); missing tables above it are allocated.
+u64* walk_alloc(u64 root, u64 va, u32 level, u64 flags) {
+    u64* table = direct_map<u64>(root);
+    for (u32 at = 4; at > level; --at) {
+        u64& entry = table[index_at(va, at)];
+        if ((entry & pte_present) == 0) {
+            entry = frame_pa(alloc_boot_page(FrameUse::page_table)) | flags;
+        }
+        table = direct_map<u64>(entry & pte_frame_mask);
+    }
+    return &table[index_at(va, level)];
+}
+
+void map_kernel_page(u64 va, u64 pa, u64 flags) { *walk_alloc(kernel_root, va, 1, table_flags) = pa | flags; }
+
+void map_image(const char* start, const char* end, u64 flags) {
+    for (u64 va = reinterpret_cast<u64>(start); va < reinterpret_cast<u64>(end); va += abi::page_bytes) {
+        map_kernel_page(va, va - abi::kernel_map_base, flags);
+    }
+}
+
+void map_direct(u64 ram) {
+    for (u64 pa = 0; pa < ram; pa += large_page) {
+        *walk_alloc(kernel_root, abi::direct_map_base + pa, 2, table_flags) = pa | pte_kernel_data | pte_large;
+    }
+}
+
+void map_stack_area(u32 slots) {
+    for (u32 slot = 0; slot < slots; slot += 64) {
+        stack_tables[slot / 64] = walk_alloc(kernel_root, abi::stack_area_base + slot * abi::stack_slot_size, 1, table_flags);
+    }
+}
+
+void map_cpu_stacks(u32 cpu) {
+    for (u32 which = 0; which < static_cast<u32>(abi::CpuStack::count); ++which) {
+        const u64 top = abi::cpu_stack_top(cpu, static_cast<abi::CpuStack>(which));
+        for (u32 page = 1; page <= abi::cpu_stack_pages[which]; ++page) {
+            map_kernel_page(top - page * abi::page_bytes, frame_pa(alloc_boot_page(FrameUse::kernel)), pte_kernel_data);
+        }
+    }
+}
+
+/// All frames behind the image and the frame table are free; the lowest comes first.
+void init_frames(u64 ram) {
+    abi::KernelState* ks = state();
+    const u64 image_pa = reinterpret_cast<u64>(image_end) - abi::kernel_map_base;
+    ks->frames = direct_map<Frame>(image_pa);
+    ks->frame_count = static_cast<u32>(ram / abi::page_bytes);
+    const u64 first = (image_pa + ks->frame_count * sizeof(Frame) + abi::page_bytes - 1) / abi::page_bytes;
+    for (u32 pfn = 0; pfn < ks->frame_count; ++pfn) {
+        ks->frames[pfn] = {FrameUse::kernel, abi::no_pfn};
+    }
+    for (u32 pfn = ks->frame_count; pfn-- > first;) {
+        ks->frames[pfn] = {FrameUse::free, ks->free_head};
+        ks->free_head = pfn;
+        ++ks->free_count;
+    }
+}
+
+void free_table(u64 pa, u32 level) {
+    const u64* table = direct_map<u64>(pa);
+    for (u32 i = 0; i < (level == 4 ? 256u : 512u); ++i) {
+        const u64 entry = table[i];
+        if ((entry & pte_present) == 0) {
+            continue;
+        }
+        const u32 pfn = static_cast<u32>((entry & pte_frame_mask) / abi::page_bytes);
+        if (level > 1) {
+            free_table(entry & pte_frame_mask, level - 1);
+        } else if (state()->frames[pfn].use == FrameUse::user && pfn != zero_pfn) {
+            free_page(pfn);
+        }
+    }
+    free_page(static_cast<u32>(pa / abi::page_bytes));
+}
+
+}  // namespace
+
+void mm_init(u32 slots) {
+    const u64 ram = boot_params().ram_bytes;
+    init_frames(ram);
+    kernel_root = frame_pa(alloc_boot_page(FrameUse::page_table));
+    // Every user root copies the kernel half's top level once, so all of it must exist by then.
+    map_direct(ram);
+    map_image(text_start, text_end, pte_present);
+    map_image(rodata_start, rodata_end, pte_present | pte_nx);
+    map_image(data_start, image_end, pte_kernel_data);
+    map_stack_area(slots);
+    for (u32 cpu = 0; cpu < state()->cpus; ++cpu) {
+        map_cpu_stacks(cpu);
+    }
+    zero_pfn = alloc_boot_page(FrameUse::user);
+    state()->slot_count = slots;
+    state()->kernel_cr3 = kernel_root;
+    write_cr3(kernel_root);
+}
+
+u64* stack_pte(u32 slot, u32 index) {
+    const u64 va = abi::stack_page(slot, index);
+    return &stack_tables[slot / 64][index_at(va, 1)];
+}
+
+u64 create_mm(u32& user_page_pfn) {
+    const u64 root = frame_pa(alloc_boot_page(FrameUse::page_table));
+    const u64* kernel = direct_map<u64>(kernel_root);
+    for (u32 i = 256; i < 512; ++i) {
+        direct_map<u64>(root)[i] = kernel[i];
+    }
+    constexpr u64 user_table = table_flags | pte_user;
+    const u64 text_bytes = static_cast<u64>(user_text_end - user_text_start);
+    for (u64 offset = 0; offset < text_bytes; offset += abi::page_bytes) {
+        *walk_alloc(root, abi::user_text_va + offset, 1, user_table) =
+            (reinterpret_cast<u64>(user_text_load) + offset) | pte_present | pte_user;
+    }
+    user_page_pfn = alloc_boot_page(FrameUse::user);
+    *walk_alloc(root, abi::user_data_va, 1, user_table) = frame_pa(user_page_pfn) | pte_kernel_data | pte_user;
+    *walk_alloc(root, abi::user_stack_va, 1, user_table) =
+        frame_pa(alloc_boot_page(FrameUse::user)) | pte_kernel_data | pte_user;
+    walk_alloc(root, abi::user_demand_va, 1, user_table);  // its PTE page, so that a fault allocates nothing
+    return root;
+}
+
+void free_mm(u64 cr3) { free_table(cr3, 4); }
+
+bool map_demand_page(u64 cr3, u64 va) {
+    if (va < abi::user_demand_va || va >= abi::user_demand_va + abi::user_demand_bytes) {
+        return false;
+    }
+    u64* table = walk_alloc(cr3, abi::user_demand_va, 1, table_flags | pte_user);
+    for (u32 i = 0; i < 512; ++i) {
+        if (table[i] != 0) {
+            table[i] = 0;
+            invlpg(abi::user_demand_va + i * abi::page_bytes);
+        }
+    }
+    table[index_at(va, 1)] = frame_pa(zero_pfn) | pte_present | pte_user | pte_nx;
+    return true;
+}
+
+u64 lookup_pte(u64 cr3, u64 va) {
+    const u64* table = direct_map<u64>(cr3 & pte_frame_mask);
+    for (u32 level = 4;; --level) {
+        const u64 entry = table[index_at(va, level)];
+        if (level == 1 || (entry & pte_present) == 0 || (entry & pte_large) != 0) {
+            return (entry & pte_present) != 0 ? entry : 0;
+        }
+        table = direct_map<u64>(entry & pte_frame_mask);
+    }
+}
+
+}  // namespace guest

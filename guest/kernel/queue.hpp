@@ -1,0 +1,47 @@
+// A FIFO of threads through Thread::next. A thread is on at most one queue.
+#pragma once
+
+#include "guest/kernel/types.hpp"
+
+namespace guest {
+
+inline void enqueue(Queue& queue, Thread* t) {
+    t->next = nullptr;
+    if (queue.tail != nullptr) {
+        queue.tail->next = t;
+    } else {
+        queue.head = t;
+    }
+    queue.tail = t;
+}
+
+inline Thread* dequeue(Queue& queue) {
+    Thread* t = queue.head;
+    if (t != nullptr) {
+        queue.head = t->next;
+        if (queue.head == nullptr) {
+            queue.tail = nullptr;
+        }
+        t->next = nullptr;
+    }
+    return t;
+}
+
+/// Takes the thread with this id out; nullptr when it is not there.
+inline Thread* dequeue_id(Queue& queue, u32 id) {
+    Thread* before = nullptr;
+    for (Thread* t = queue.head; t != nullptr; before = t, t = t->next) {
+        if (t->id != id) {
+            continue;
+        }
+        (before != nullptr ? before->next : queue.head) = t->next;
+        if (queue.tail == t) {
+            queue.tail = before;
+        }
+        t->next = nullptr;
+        return t;
+    }
+    return nullptr;
+}
+
+}  // namespace guest

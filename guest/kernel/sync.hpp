@@ -1,0 +1,15 @@
+// Mutexes and event queues, by number, for the system calls.
+#pragma once
+
+#include "guest/kernel/types.hpp"
+
+namespace guest {
+
+inline constexpr u32 object_count = 16;  ///< mutexes 0..15 and event queues 0..15
+
+void mutex_lock(u32 which);
+void mutex_unlock(u32 which);
+void event_wait(u32 which);
+void event_wake(u32 which);
+
+}  // namespace guest

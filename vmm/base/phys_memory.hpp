@@ -1,0 +1,34 @@
+// Read access to guest physical memory, for everything that looks at a guest without being allowed to touch it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <type_traits>
+
+#include "vmm/base/types.hpp"
+
+namespace stackrig {
+
+/// Guest RAM as a reader sees it: original bytes, never the rig's own patches.
+class PhysMemory {
+  public:
+    virtual ~PhysMemory() = default;
+    /// Copies out `into.size()` bytes from `from`; false when any of them lies outside RAM.
+    [[nodiscard]] virtual bool read(Gpa from, std::span<std::byte> into) const = 0;
+    [[nodiscard]] virtual std::uint64_t size_bytes() const = 0;
+
+    template <class T>
+    [[nodiscard]] std::optional<T> read_as(Gpa from) const {
+        static_assert(std::is_trivially_copyable_v<T>);
+        T value;
+        if (!read(from, std::as_writable_bytes(std::span(&value, 1)))) {
+            return std::nullopt;
+        }
+        return value;
+    }
+};
+
+}  // namespace stackrig

@@ -1,0 +1,107 @@
+// What one run is: guest configuration, threads, and the ordered steps. The checked form of a scenario.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "guest/abi/boot_params.hpp"
+#include "guest/abi/ports.hpp"
+#include "vmm/base/types.hpp"
+
+namespace stackrig::engine {
+
+/// A thread of the scenario. Its guest thread id is known only after boot; plans refer to it by index.
+struct ThreadPlan {
+    std::string name;  ///< 1..15 characters
+    abi::ThreadKind kind = abi::ThreadKind::user;
+    CpuId cpu;
+    std::vector<abi::Op> program;
+};
+
+struct GuestPlan {
+    abi::Scheme scheme = abi::Scheme::entry_exit;
+    std::uint32_t cpus = 1;
+    std::uint32_t cache_pages = 3;
+    std::uint32_t reserve_pages = 3;
+    std::optional<std::uint32_t> free_pages;                ///< nothing: all of RAM
+    std::array<std::uint32_t, abi::entry_count> depth = {};  ///< bytes each handler uses
+    std::uint64_t ram_bytes = abi::default_ram_bytes;
+};
+
+/// Index into RunPlan::threads.
+using ThreadIndex = std::size_t;
+
+/// Where a run can be stopped. `occurrence` counts from 1 within the step that names the place.
+struct Place {
+    enum class Kind {
+        user,     ///< the thread is in user mode, at the boundary after its next user mark
+        sleeps,   ///< the thread has blocked and the CPU runs something else (or idles)
+        exits,    ///< the thread has died and its stack is gone
+        mark,     ///< the named mark, raised by the thread (any thread when none is given)
+        symbol,   ///< the first byte of symbol + offset is the next instruction, in kernel mode
+        handler,  ///< the first instruction of the handler of `entry`
+        idle,     ///< the CPU has nothing to run and halts
+        step,     ///< after schedule step `occurrence` (inspect only)
+        end,      ///< the end of the run (inspect only)
+    };
+    Kind kind = Kind::end;
+    std::optional<ThreadIndex> thread;
+    abi::Mark mark = abi::Mark::boot_done;
+    abi::Entry entry = abi::Entry::none;
+    std::string symbol;
+    Gva address;  ///< of symbol + offset, resolved against the guest ELF
+    std::uint32_t occurrence = 1;
+    std::string text;  ///< as the user wrote it
+};
+
+enum class EventKind { irq, nmi, machine_check, debug, int3, page_fault, general_protection, invalid_op, call };
+
+struct Event {
+    EventKind kind = EventKind::irq;
+    Vector vector{0};                 ///< irq
+    bool need_resched = false;        ///< irq(timer): the tick's choice point answers yes
+    Gva address;                      ///< page_fault: CR2
+    std::uint32_t error_code = 0;     ///< page_fault, general_protection
+    abi::Op call = {};                ///< call: number, via, arg, depth
+    std::string text;                 ///< as the user wrote it
+};
+
+struct RunUntil {
+    std::optional<ThreadIndex> thread;  ///< whom the scheduler prefers meanwhile
+    Place place;
+};
+/// Run until nothing more can happen without an event: all CPUs idle, or spinning in user mode.
+struct RunToQuiet {};
+struct Inject {
+    Event event;
+    std::variant<CpuId, ThreadIndex> target;
+};
+/// Answers to the guest's allocation choice point from here on.
+struct AllocPolicy {
+    enum class Kind { allow, fail_next, fail_all };
+    Kind kind = Kind::allow;
+    std::uint32_t count = 0;  ///< fail_next
+};
+/// `expect PREDICATE`: the observer evaluates predicate `index` here and now.
+struct Expect {
+    std::size_t index = 0;
+};
+
+struct Step {
+    std::variant<RunUntil, RunToQuiet, Inject, AllocPolicy, Expect> what;
+    std::string text;  ///< as the user wrote it, for reports
+};
+
+struct RunPlan {
+    GuestPlan guest;
+    std::vector<ThreadPlan> threads;
+    std::vector<Step> schedule;
+    std::uint64_t max_stops = 100'000;  ///< budget: more is INCOMPLETE, never a pass
+    bool check_every_instruction = false;
+};
+
+}  // namespace stackrig::engine

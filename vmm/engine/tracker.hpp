@@ -1,0 +1,74 @@
+// Follows a run through its marks: who runs, who sleeps, who is dead; answers the guest's choice points; tells
+// whether a place is reached. Pure: no KVM, no guest memory.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "guest/abi/ports.hpp"
+#include "vmm/engine/plan.hpp"
+#include "vmm/engine/stop.hpp"
+
+namespace stackrig::engine {
+
+/// Guest thread ids: the idle threads come first, one per CPU, then the plan's threads in order.
+[[nodiscard]] constexpr std::uint32_t guest_id(const GuestPlan& guest, ThreadIndex index) {
+    return guest.cpus + static_cast<std::uint32_t>(index);
+}
+
+class Tracker {
+  public:
+    explicit Tracker(const RunPlan& plan);
+
+    /// Takes in what happened on `cpu`.
+    void observe(CpuId cpu, const StopCause& cause);
+
+    /// The guest thread `cpu` runs, by the last `switched` mark.
+    [[nodiscard]] std::uint32_t current(CpuId cpu) const { return current_[cpu.value()]; }
+    [[nodiscard]] bool can_run(std::uint32_t thread) const;
+    /// Blocked, and another thread has the CPU.
+    [[nodiscard]] bool is_asleep(std::uint32_t thread) const;
+    [[nodiscard]] bool is_gone(std::uint32_t thread) const;
+
+    // --- choice points ---
+    void prefer(std::optional<ThreadIndex> thread) { preferred_ = thread; }
+    void set_alloc_policy(AllocPolicy policy) { alloc_ = policy; }
+    /// The next timer tick answers "reschedule".
+    void want_resched() { want_resched_ = true; }
+    [[nodiscard]] std::uint32_t answer(abi::Choice choice, std::uint64_t a, std::uint64_t b);
+
+    // --- places ---
+    /// Starts counting occurrences of `place` anew. True when the place holds already (a thread that sleeps or is gone).
+    [[nodiscard]] bool begin(const Place& place);
+    /// Whether the last observed stop is the place. `breakpoint`: the address of the breakpoint that made the stop.
+    [[nodiscard]] bool reached(CpuId cpu, const StopCause& cause, std::optional<Gva> breakpoint);
+
+    /// Nothing more happens without an event: the CPU idles, or its thread has spun twice in user mode undisturbed.
+    [[nodiscard]] bool quiet() const { return quiet_; }
+    /// "A" or "idle" or "thread 7".
+    [[nodiscard]] std::string name(std::uint32_t thread) const;
+
+  private:
+    enum class State { runnable, blocked, asleep, dead, gone };
+
+    void observe_mark(CpuId cpu, const MarkStop& mark);
+    [[nodiscard]] bool concerns(const Place& place, CpuId cpu, std::optional<std::uint32_t> subject) const;
+    [[nodiscard]] bool matches(const Place& place, CpuId cpu, const StopCause& cause, std::optional<Gva> breakpoint) const;
+
+    const RunPlan& plan_;
+    std::vector<std::uint32_t> current_;
+    std::vector<State> states_;
+    std::optional<ThreadIndex> preferred_;
+    AllocPolicy alloc_;
+    bool want_resched_ = false;
+    bool quiet_ = false;
+    bool spun_ = false;
+    Place place_;
+    std::uint32_t seen_ = 0;
+};
+
+}  // namespace stackrig::engine

@@ -1,0 +1,78 @@
+// The outcome of one scenario: verdict, what was seen, and what was examined. Plain data, for reports and the stream.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace stackrig::explore {
+
+/// Outcomes are kept apart; only the first two are what the scenario's author asked for.
+enum class Verdict {
+    pass,
+    expected_violation,
+    fail,        ///< a violation nobody expected, or an `expect` step that did not hold
+    xpass,       ///< the expected violation did not come
+    skip,        ///< the host lacks a named capability
+    vacuous,     ///< a `sometimes` was never true: nothing was examined
+    incomplete,  ///< the budget of stops ran out
+    timeout,     ///< the guest ran into the watchdog
+    error,       ///< the scenario cannot be run as written, or the guest or the rig broke
+};
+
+[[nodiscard]] constexpr bool as_expected(Verdict v) { return v == Verdict::pass || v == Verdict::expected_violation; }
+[[nodiscard]] const char* name_of(Verdict v);
+
+/// One violated invariant, the first time it was seen in the run.
+struct ViolationReport {
+    std::string id;       ///< "INV-19"
+    std::string text;     ///< what was seen, one sentence
+    std::string where;    ///< "cpu0 thread B enter_from_user_mode+0x2e"
+    std::string step;     ///< the schedule step being executed
+    std::uint64_t stop = 0;
+    std::string picture;  ///< stacks, cache, reserve; several lines
+};
+
+/// One injected event and the proof of where it hit.
+struct LandingReport {
+    std::string event;
+    std::string where;   ///< symbolised boundary
+    bool exact = false;  ///< the pushed frame names exactly that boundary
+    std::string detail;
+};
+
+/// How often an invariant was looked at, and how often it had something to say.
+struct Examined {
+    std::string id;
+    std::uint64_t evaluated = 0;
+    std::uint64_t applicable = 0;
+};
+
+/// Stack bytes used, per entry kind and window.
+struct DepthReport {
+    std::string entry;
+    std::string window;
+    std::uint64_t max_bytes = 0;
+    std::uint64_t samples = 0;
+};
+
+struct ScenarioResult {
+    std::string file;
+    std::string name;
+    std::string why;
+    std::vector<std::string> claims;
+    std::vector<std::string> hazards;
+    Verdict verdict = Verdict::error;
+    std::string reason;  ///< one sentence; empty for a plain pass
+    std::string expected_id;
+    std::vector<ViolationReport> violations;
+    std::vector<LandingReport> landings;
+    std::vector<Examined> examined;
+    std::vector<DepthReport> depths;
+    std::vector<std::string> console;  ///< what the guest itself complained about
+    std::uint64_t stops = 0;
+    std::uint64_t trace_hash = 0;
+    double seconds = 0;
+};
+
+}  // namespace stackrig::explore

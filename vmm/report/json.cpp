@@ -1,0 +1,79 @@
+// ScenarioResult <-> JSON, field by field.
+#include "vmm/report/json.hpp"
+
+#include <fmt/format.h>
+
+namespace stackrig::explore {
+
+// Found by argument-dependent lookup from nlohmann::json, hence in this namespace.
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ViolationReport, id, text, where, step, stop, picture)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LandingReport, event, where, exact, detail)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Examined, id, evaluated, applicable)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DepthReport, entry, window, max_bytes, samples)
+
+}  // namespace stackrig::explore
+
+namespace stackrig::report {
+namespace {
+
+constexpr explore::Verdict all_verdicts[] = {
+    explore::Verdict::pass,    explore::Verdict::expected_violation, explore::Verdict::fail,
+    explore::Verdict::xpass,   explore::Verdict::skip,               explore::Verdict::vacuous,
+    explore::Verdict::incomplete, explore::Verdict::timeout,         explore::Verdict::error};
+
+explore::Verdict verdict_named(const std::string& name) {
+    for (const explore::Verdict v : all_verdicts) {
+        if (name == explore::name_of(v)) {
+            return v;
+        }
+    }
+    throw std::out_of_range("verdict \"" + name + "\"");
+}
+
+}  // namespace
+
+Json to_json(const explore::ScenarioResult& r) {
+    Json json;
+    json["file"] = r.file;
+    json["name"] = r.name;
+    json["why"] = r.why;
+    json["claims"] = r.claims;
+    json["hazards"] = r.hazards;
+    json["verdict"] = explore::name_of(r.verdict);
+    json["reason"] = r.reason;
+    json["expected"] = r.expected_id;
+    json["violations"] = r.violations;
+    json["landings"] = r.landings;
+    json["examined"] = r.examined;
+    json["depths"] = r.depths;
+    json["console"] = r.console;
+    json["stops"] = r.stops;
+    json["trace_hash"] = fmt::format("{:016x}", r.trace_hash);
+    json["seconds"] = r.seconds;
+    return json;
+}
+
+Result<explore::ScenarioResult> result_from_json(const Json& json) try {
+    explore::ScenarioResult r;
+    json.at("file").get_to(r.file);
+    json.at("name").get_to(r.name);
+    json.at("why").get_to(r.why);
+    json.at("claims").get_to(r.claims);
+    json.at("hazards").get_to(r.hazards);
+    r.verdict = verdict_named(json.at("verdict").get<std::string>());
+    json.at("reason").get_to(r.reason);
+    json.at("expected").get_to(r.expected_id);
+    json.at("violations").get_to(r.violations);
+    json.at("landings").get_to(r.landings);
+    json.at("examined").get_to(r.examined);
+    json.at("depths").get_to(r.depths);
+    json.at("console").get_to(r.console);
+    json.at("stops").get_to(r.stops);
+    r.trace_hash = std::stoull(json.at("trace_hash").get<std::string>(), nullptr, 16);
+    json.at("seconds").get_to(r.seconds);
+    return r;
+} catch (const std::exception& e) {
+    return fail(ErrorKind::rig, fmt::format("a result from the worker cannot be read: {}", e.what()));
+}
+
+}  // namespace stackrig::report

@@ -1,0 +1,168 @@
+// Text reports. No colour: they are pasted into mails as often as they are read on a terminal.
+#include "vmm/report/text.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <map>
+
+#include "vmm/oracle/claims.hpp"
+
+namespace stackrig::report {
+namespace {
+
+using explore::ScenarioResult;
+using explore::Verdict;
+
+constexpr std::size_t columns = 72;
+
+std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, " ")); }
+
+std::string status_word(const ScenarioResult& r) {
+    if (r.verdict == Verdict::skip) {
+        return "skip";
+    }
+    return explore::as_expected(r.verdict) ? "ok" : "NOT OK";
+}
+
+std::string verdict_text(const ScenarioResult& r) {
+    if (r.verdict == Verdict::expected_violation) {
+        return fmt::format("{} violated, as expected", r.expected_id);
+    }
+    return explore::name_of(r.verdict);
+}
+
+std::string violation_block(const explore::ViolationReport& v) {
+    std::string out = fmt::format("  {} at stop {}, {}\n", v.id, v.stop, v.where);
+    out += wrap(v.text, columns, 4);
+    out += fmt::format("    during: {}\n", v.step);
+    return out + v.picture;
+}
+
+std::uint64_t examined_total(const std::vector<ScenarioResult>& results) {
+    std::uint64_t total = 0;
+    for (const ScenarioResult& r : results) {
+        for (const explore::Examined& e : r.examined) {
+            total += e.applicable;
+        }
+    }
+    return total;
+}
+
+}  // namespace
+
+std::string wrap(const std::string& text, std::size_t width, std::size_t indent) {
+    std::string out;
+    std::string line;
+    const std::string margin(indent, ' ');
+    std::size_t at = 0;
+    while (at < text.size()) {
+        const std::size_t end = std::min(text.find_first_of(" \n", at), text.size());
+        const std::string word = text.substr(at, end - at);
+        at = end + 1;
+        if (!line.empty() && indent + line.size() + 1 + word.size() > width) {
+            out += margin + line + "\n";
+            line.clear();
+        }
+        line += (line.empty() || word.empty() ? "" : " ") + word;
+    }
+    return line.empty() ? out : out + margin + line + "\n";
+}
+
+std::string result_line(const ScenarioResult& r) {
+    return fmt::format("{:<7}{:<34} {:<12} {:>5} stops  {}", status_word(r), r.name, joined(r.claims), r.stops,
+                       verdict_text(r));
+}
+
+std::string result_details(const ScenarioResult& r) {
+    std::string out = fmt::format("{}: {} ({})\n", r.name, verdict_text(r), r.file);
+    if (!r.reason.empty()) {
+        out += wrap(r.reason, columns, 2);
+    }
+    out += wrap("why: " + r.why, columns, 2);
+    for (const explore::ViolationReport& v : r.violations) {
+        out += violation_block(v);
+    }
+    for (const explore::LandingReport& l : r.landings) {
+        out += wrap(fmt::format("event {} hit {}: {}", l.event, l.where, l.exact ? "exactly there" : l.detail), columns, 2);
+    }
+    for (const std::string& line : r.console) {
+        out += wrap("guest: " + line, columns, 2);
+    }
+    out += fmt::format("  trace hash {:016x}; see it again: ./rig run {} --verbose\n", r.trace_hash, r.file);
+    return out;
+}
+
+std::string claims_table(const std::vector<ScenarioResult>& results) {
+    std::string out = "The mail's claims, as these scenarios found them:\n";
+    for (const oracle::Claim& claim : oracle::claims()) {
+        std::size_t held = 0;
+        std::size_t open = 0;
+        std::vector<std::string> refuted;
+        for (const ScenarioResult& r : results) {
+            if (std::find(r.claims.begin(), r.claims.end(), claim.id) == r.claims.end()) {
+                continue;
+            }
+            if (r.verdict == Verdict::pass) {
+                ++held;
+            } else if (!r.violations.empty()) {
+                refuted.push_back(fmt::format("{} ({})", r.file, r.violations.back().id));
+            } else {
+                ++open;
+            }
+        }
+        std::string verdict = "not tested";
+        if (!refuted.empty()) {
+            verdict = fmt::format("REFUTED by {}", refuted.front());
+            if (refuted.size() > 1) {
+                verdict += fmt::format(" and {} more", refuted.size() - 1);
+            }
+            verdict += fmt::format("; held in {}", held);
+        } else if (held > 0) {
+            verdict = fmt::format("held in {}", held);
+        }
+        if (open > 0) {
+            verdict += fmt::format("; undecided in {}", open);
+        }
+        out += fmt::format("  {}  {}\n", claim.id, claim.statement);
+        out += wrap(verdict, columns, 6);
+    }
+    return out;
+}
+
+std::string summary(const std::vector<ScenarioResult>& results) {
+    std::map<Verdict, std::size_t> counts;
+    for (const ScenarioResult& r : results) {
+        ++counts[r.verdict];
+    }
+    std::vector<std::string> parts;
+    for (const auto& [verdict, count] : counts) {
+        parts.push_back(fmt::format("{} {}", count, explore::name_of(verdict)));
+    }
+    std::uint64_t stops = 0;
+    for (const ScenarioResult& r : results) {
+        stops += r.stops;
+    }
+    return fmt::format("{} scenario{}: {}\n", results.size(), results.size() == 1 ? "" : "s", fmt::join(parts, ", ")) +
+           wrap(fmt::format("{} stops; {} times an invariant had something to examine. A pass supports the scheme in this "
+                            "model kernel, for the events and schedules named in the scenarios, on one CPU, with "
+                            "sequentially consistent memory; it says nothing about other schedules.",
+                            stops, examined_total(results)),
+                columns, 0);
+}
+
+int exit_code(const std::vector<ScenarioResult>& results) {
+    bool all_skipped = !results.empty();
+    bool rig_error = false;
+    bool violation = false;
+    for (const ScenarioResult& r : results) {
+        all_skipped = all_skipped && r.verdict == Verdict::skip;
+        rig_error = rig_error || r.verdict == Verdict::error || r.verdict == Verdict::timeout;
+        violation = violation || (!explore::as_expected(r.verdict) && r.verdict != Verdict::skip);
+    }
+    if (all_skipped) {
+        return 77;
+    }
+    return rig_error ? 3 : violation ? 1 : 0;
+}
+
+}  // namespace stackrig::report

@@ -1,0 +1,30 @@
+// Reports for people: one line per scenario, a block per failure, the claims table, the counts.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "vmm/explore/result.hpp"
+
+namespace stackrig::report {
+
+/// "ok    null-syscall            pass                C3 C4   1 IRQ ..." - one line, no newline.
+[[nodiscard]] std::string result_line(const explore::ScenarioResult& result);
+
+/// What happened in a run that is not as expected (or in full, when asked): reason, violations with pictures,
+/// the events and where they hit, the command that shows it again. At most 72 columns outside of file names.
+[[nodiscard]] std::string result_details(const explore::ScenarioResult& result);
+
+/// The mail's claims C1..C8, each with what the scenarios say about it.
+[[nodiscard]] std::string claims_table(const std::vector<explore::ScenarioResult>& results);
+
+/// "24 scenarios: 20 pass, 4 expected violations" and what a pass means here.
+[[nodiscard]] std::string summary(const std::vector<explore::ScenarioResult>& results);
+
+/// Process exit code: 0 all as expected, 1 violation or unexpected pass, 2 scenario error, 3 rig error, 77 all skipped.
+[[nodiscard]] int exit_code(const std::vector<explore::ScenarioResult>& results);
+
+/// Breaks `text` at spaces to `width` columns, each line indented.
+[[nodiscard]] std::string wrap(const std::string& text, std::size_t width, std::size_t indent);
+
+}  // namespace stackrig::report
