@@ -13,7 +13,7 @@ class ProbeTest : public testing::Test {
     void SetUp() override {
         auto system = kvm::System::open();
         if (!system) {
-            STACKRIG_SKIP(system.error().text);
+            STACKRIG_SKIP_WITHOUT_KVM(system.error().text);
         }
         report_ = must(host::probe(*system));
         again_ = must(host::probe(*system));
