@@ -1,8 +1,21 @@
 // toml++ -> Value. The only file that includes toml++.
-#define TOML_HEADER_ONLY 1
 #include "vmm/scenario/document.hpp"
 
 #include <algorithm>
+
+// toml++ 3.3 asserts on some malformed files (a key without a value in front of certain characters, for one), which
+// would end the process, and without assertions goes on with the broken state. Both become an error of the file.
+namespace stackrig::scenario {
+struct TomlGaveUp {};
+constexpr void toml_check(bool ok) {
+    if (!ok) {
+        throw TomlGaveUp();
+    }
+}
+}  // namespace stackrig::scenario
+#undef NDEBUG
+#define TOML_ASSERT(expr) ::stackrig::scenario::toml_check(static_cast<bool>(expr))
+#define TOML_HEADER_ONLY 1
 #include <toml++/toml.h>
 
 namespace stackrig::scenario {
@@ -105,6 +118,10 @@ std::optional<Value> parse_document(const SourceText& source, Reporter& reporter
         const Position at = position(e.source().begin);
         reporter.error({at, word_length(source, at)}, "no TOML: " + std::string(e.description()),
                        "the other checks run once the file is TOML");
+        return std::nullopt;
+    } catch (const TomlGaveUp&) {
+        reporter.error({}, "no TOML: the parser gave up on it and cannot say where",
+                       "look for a key without a value, or a lone control character");
         return std::nullopt;
     }
 }

@@ -27,7 +27,7 @@ enum class Syntax {
     thread,
     event_irq,  ///< irq_source
     irq_source,
-    event_pf,  ///< fault_address
+    event_pf,  ///< [fault_address]
     fault_address,
     event_simple,
     resched,
