@@ -67,7 +67,7 @@ struct compare_op : sor<string<'=', '='>, string<'!', '='>, string<'<', '='>, st
 struct integer : number {};
 struct fact_name : word {};
 struct fact_argument : sor<word, number> {};
-struct fact : seq<fact_name, opt<pad, open, pad, need<fact_argument>, pad, need<close>>> {};
+struct fact : seq<not_at<key<'n', 'o', 't'>>, fact_name, opt<pad, open, pad, need<fact_argument>, pad, need<close>>> {};
 struct operand;
 struct negation : seq<one<'!'>, pad, need<operand>> {};
 struct group : seq<open, pad, need<or_expression>, pad, need<close>> {};

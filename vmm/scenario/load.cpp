@@ -39,7 +39,8 @@ Scenario Loader::run() {
         root_.error(explore->span, "[explore] is not built yet: a scenario is one run");
     }
     root_.only({"schema", "name", "why", "claims", "hazards", "requires", "expect", "schedule", "guest", "threads",
-                "run", "check", "explore"});
+                "run", "check"},
+               "explore");
     header();
     guest();
     threads();

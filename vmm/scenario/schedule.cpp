@@ -106,7 +106,8 @@ bool fits_thread(const Context& context, const SyntaxNode& node, const SyntaxNod
     }
     if (context.names.threads[thread].kind == abi::ThreadKind::kthread) {
         context.error(node, fmt::format("{} is a kthread: it has no user mode to be in", context.text(node)),
-                      "on a CPU (cpu0) the event hits whatever runs there");
+                      event.kind == EventKind::call ? "a kthread's calls stand in its program"
+                                                    : "on a CPU (cpu0) the event hits whatever runs there");
         return false;
     }
     if (event.kind == EventKind::page_fault && !event_node.children.empty()) {

@@ -47,6 +47,7 @@ TEST(Predicate, ComparisonsAndConnectives) {
         {"!leaked == 1", 1},                         // ! binds tighter than ==
         {"!(leaked == 0)", 0},
         {"free == 0x3", 1},
+        {"!(free == 3 && mapped(A) == 4)", 1},
         {"(free > 1) == (leaked < 1)", 1},
     };
     for (const auto& [text, value] : cases) {
