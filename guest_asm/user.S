@@ -14,6 +14,8 @@ FUNC user_call32
     ljmp    *user_to_compat(%rip)
     .code32
 user_compat:
+    .globl  user_call32_insn
+user_call32_insn:
     syscall                             /* ECX and R11 are lost */
     ljmpl   $USER_CS, $user_from_compat
     .code64
@@ -26,22 +28,25 @@ user_to_compat:
     .word   USER32_CS
 ENDFUNC user_call32
 
+// Where the VMM expects a stub to enter the kernel.
+.macro INSN_LABEL name
+    .globl  \name\()_insn
+\name\()_insn:
+.endm
+
 // Run one faulting instruction; the kernel's signal goes on at `resume`.
 .macro FAULTING name insn:vararg
 FUNC \name
     leaq    1f(%rip), %rax
     movq    %rax, USER_DATA_VA + USER_PAGE_RESUME
+    INSN_LABEL \name
     \insn
 1:  ret
 ENDFUNC \name
 .endm
-.macro divide_by_zero
-    xorl    %ecx, %ecx
-    divl    %ecx
-.endm
     FAULTING user_ud2, ud2
     FAULTING user_gp, hlt
-    FAULTING user_de, divide_by_zero
+    FAULTING user_de, divl USER_DATA_VA + USER_PAGE_STUB_ARG + 20 /* zero: the upper half of a small depth */
     FAULTING user_int3, int3
 
 // TF takes effect after the instruction that follows POPF; the kernel clears it in the #DB frame.
@@ -49,6 +54,7 @@ FUNC user_step
     pushfq
     orl     $0x100, (%rsp)
     popfq
+    INSN_LABEL user_step
     nop
     ret
 ENDFUNC user_step
@@ -58,6 +64,7 @@ FUNC user_touch
     incl    USER_DATA_VA + USER_PAGE_TOUCHES
     andl    $511, %eax
     shll    $12, %eax
+    INSN_LABEL user_touch
     movb    USER_DEMAND_VA(%rax), %al
     ret
 ENDFUNC user_touch
@@ -74,6 +81,7 @@ FUNC user_inject_\name
     movq    USER_DATA_VA + USER_PAGE_STUB_ARG, %rax
     movq    USER_DATA_VA + USER_PAGE_STUB_ARG + 8, %rdi
     movq    USER_DATA_VA + USER_PAGE_STUB_ARG + 16, %rsi
+    INSN_LABEL user_inject_\name
     \call
     popq    %r11
     popq    %rdi

@@ -1,0 +1,69 @@
+// Guest RAM: the range check at its edges, and the record of what the host wrote.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <limits>
+
+#include "vmm/kvm/memory.hpp"
+
+namespace stackrig::kvm {
+namespace {
+
+constexpr Gpa base{0x10000};
+
+Memory three_pages() {
+    auto memory = Memory::create(base, 3 * page_size);
+    EXPECT_TRUE(memory) << memory.error().text;
+    return std::move(*memory);
+}
+
+TEST(Memory, ReadsBackWhatWasWrittenAndStartsZeroed) {
+    Memory memory = three_pages();
+    EXPECT_EQ(memory.read<std::uint64_t>(base).value(), 0U);
+    ASSERT_TRUE(memory.write(base + 5, std::uint64_t{0x1122334455667788}));
+    EXPECT_EQ(memory.read<std::uint64_t>(base + 5).value(), 0x1122334455667788U);
+    EXPECT_EQ(memory.read<std::uint8_t>(base + 5).value(), 0x88) << "little-endian";
+}
+
+TEST(Memory, TheLastByteIsInAndTheNextIsOut) {
+    Memory memory = three_pages();
+    const Gpa end = base + memory.size();
+    EXPECT_TRUE(memory.read<std::uint64_t>(end - 8));
+    EXPECT_FALSE(memory.read<std::uint64_t>(end - 7));
+    EXPECT_FALSE(memory.write(end, std::uint8_t{1}));
+    EXPECT_FALSE(memory.read<std::uint8_t>(base - 1)) << "below the base must not wrap around";
+    EXPECT_TRUE(memory.contains(end, 0));
+    EXPECT_FALSE(memory.contains(base + 1, std::numeric_limits<std::size_t>::max())) << "length overflow";
+    EXPECT_FALSE(memory.contains(Gpa(std::numeric_limits<std::uint64_t>::max()), 1));
+}
+
+TEST(Memory, AFailedAccessNamesTheRangeAndWritesNothing) {
+    Memory memory = three_pages();
+    const std::array<std::byte, 8> ones{std::byte{1}, std::byte{1}};
+    const auto failed = memory.write(base + 3 * page_size - 4, std::span<const std::byte>(ones));
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().text,
+              "guest memory write: 8 bytes at 0x12ffc lie outside of RAM [0x10000, 0x13000).");
+    EXPECT_EQ(memory.read<std::uint32_t>(base + 3 * page_size - 4).value(), 0U);
+    EXPECT_EQ(memory.host_written()[0], 0U);
+}
+
+TEST(Memory, RecordsEveryPageAWriteTouches) {
+    Memory memory = three_pages();
+    ASSERT_TRUE(memory.write(base + 2 * page_size - 1, std::uint16_t{1}));
+    EXPECT_EQ(memory.host_written()[0], 0b110U) << "a write across a page border dirties both";
+    memory.forget_host_written();
+    EXPECT_EQ(memory.host_written()[0], 0U);
+    ASSERT_TRUE(memory.write(base, std::span<const std::byte>()));
+    EXPECT_EQ(memory.host_written()[0], 0U) << "an empty write dirties nothing";
+}
+
+TEST(Memory, RefusesRangesThatAreNotWholePages) {
+    EXPECT_FALSE(Memory::create(Gpa(0x10), page_size));
+    EXPECT_FALSE(Memory::create(Gpa(0), page_size + 1));
+    EXPECT_FALSE(Memory::create(Gpa(0), 0));
+    EXPECT_FALSE(Memory::create(Gpa(0xfffffffffffff000), 2 * page_size)) << "wraps";
+}
+
+}  // namespace
+}  // namespace stackrig::kvm

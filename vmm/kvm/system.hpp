@@ -1,0 +1,56 @@
+// System: /dev/kvm itself: is it usable, what can it do, and the maker of VMs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vmm/base/result.hpp"
+#include "vmm/kvm/capability.hpp"
+#include "vmm/kvm/fd.hpp"
+#include "vmm/kvm/state.hpp"
+#include "vmm/kvm/vm.hpp"
+#include "vmm/kvm/watchdog.hpp"
+
+namespace stackrig::kvm {
+
+/// The error of an open() of `path` that failed with `err`: absent, forbidden, or something else; and what to
+/// do.
+[[nodiscard]] Error open_failure(const std::string& path, int err);
+
+/// Accepts version 12 only.
+[[nodiscard]] Result<void> check_api_version(int version);
+
+/// An open /dev/kvm. Opening installs the handler of the watchdog's signal (SIGRTMIN) for the process. Open
+/// it after fork(), not before: the watchdog is a thread.
+class System final {
+  public:
+    /// Opens `path` and checks the API version and required_capabilities(). Errors (host) tell apart: absent,
+    /// forbidden, not a KVM, another API version, a missing capability; each says what to do.
+    static Result<System> open(const std::string& path = "/dev/kvm");
+
+    /// KVM_CHECK_EXTENSION: 0 absent, else the capability's value.
+    [[nodiscard]] Result<std::uint32_t> check(Capability capability) const;
+
+    /// What the host can give a guest (KVM_GET_SUPPORTED_CPUID).
+    [[nodiscard]] Result<std::vector<CpuidEntry>> supported_cpuid() const;
+
+    /// Indices of the MSRs the host can save and restore (KVM_GET_MSR_INDEX_LIST).
+    [[nodiscard]] Result<std::vector<std::uint32_t>> msr_indices() const;
+
+    /// Bits of MCG_CAP that MCE set-up accepts (KVM_X86_GET_MCE_CAP_SUPPORTED).
+    [[nodiscard]] Result<std::uint64_t> mce_capabilities() const;
+
+    /// A new, empty VM.
+    [[nodiscard]] Result<Vm> create_vm() const;
+
+  private:
+    System(Fd fd, std::size_t run_size, std::shared_ptr<Watchdog> watchdog)
+        : fd_(std::move(fd)), run_size_(run_size), watchdog_(std::move(watchdog)) {}
+    Fd fd_;
+    std::size_t run_size_;
+    std::shared_ptr<Watchdog> watchdog_;
+};
+
+}  // namespace stackrig::kvm

@@ -1,0 +1,48 @@
+// Delivering one event at the current boundary, natively, and proving from the pushed frame where it hit.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "vmm/base/result.hpp"
+#include "vmm/base/types.hpp"
+#include "vmm/machine/machine.hpp"
+
+namespace stackrig::machine {
+
+enum class Delivery {
+    interrupt,      ///< KVM_INTERRUPT
+    nmi,            ///< KVM_NMI
+    machine_check,  ///< KVM_X86_SET_MCE, uncorrected, in bank 0
+    exception,      ///< KVM_SET_VCPU_EVENTS: #DB, #UD, #GP, #PF
+    int3,           ///< a real INT3 laid over the boundary's first byte: KVM_SET_VCPU_EVENTS would store a wrong RIP
+};
+
+struct NativeEvent {
+    Delivery how = Delivery::interrupt;
+    Vector vector{0};                           ///< ignored for nmi (2), machine_check (18) and int3 (3)
+    std::optional<std::uint32_t> error_code;    ///< exceptions that push one
+    std::optional<Gva> cr2;                     ///< #PF
+};
+
+/// What the CPU pushed against what it should have pushed.
+struct Landing {
+    Gva boundary;        ///< RIP at the time of delivery
+    Gva handler;         ///< where the CPU is now: first instruction of the handler
+    bool exact = false;  ///< RIP, CS, RFLAGS, RSP and SS of the frame are those of the boundary
+    std::string detail;  ///< what differs; empty when exact
+};
+
+/// Why an event cannot be delivered at this boundary, or nothing.
+[[nodiscard]] Result<std::optional<std::string>> refusal(Machine& machine, CpuId cpu, Delivery how);
+
+/// Delivers and runs up to the handler's first instruction. Errors: rig or host when the handler is never reached within
+/// `budget` or something else happens first; the text says what.
+[[nodiscard]] Result<Landing> deliver(Machine& machine, CpuId cpu, const NativeEvent& event, std::chrono::milliseconds budget);
+
+/// The handler's address in the guest's IDT (SDM 6.14.1).
+[[nodiscard]] Result<Gva> idt_handler(Machine& machine, CpuId cpu, Vector vector);
+
+}  // namespace stackrig::machine

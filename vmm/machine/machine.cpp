@@ -1,0 +1,81 @@
+// Building a guest.
+#include "vmm/machine/machine.hpp"
+
+#include <fmt/format.h>
+
+namespace stackrig::machine {
+namespace {
+
+constexpr std::uint8_t type_code = 11;  // execute, read, accessed (SDM 3.4.5.1)
+constexpr std::uint8_t type_data = 3;   // read, write, accessed
+constexpr std::uint64_t cr0_protected = 0x11;  // PE, ET
+constexpr std::uint64_t mce_banks = 10;
+
+kvm::Segment flat_segment(std::uint16_t selector, std::uint8_t type) {
+    kvm::Segment segment;
+    segment.limit = 0xffffffff;
+    segment.selector = selector;
+    segment.type = type;
+    segment.present = 1;
+    segment.db = 1;
+    segment.s = 1;
+    segment.g = 1;
+    return segment;
+}
+
+}  // namespace
+
+Machine::Machine(kvm::Memory memory, kvm::Vm vm, Gva kernel_map_base)
+    : memory_(std::move(memory)), vm_(std::move(vm)), patches_(memory_), kernel_map_base_(kernel_map_base) {}
+
+Result<std::unique_ptr<Machine>> Machine::create(const kvm::System& system, const MachineOptions& options) {
+    STACKRIG_TRY_ASSIGN(kvm::Memory memory, kvm::Memory::create(Gpa{0}, options.ram_bytes));
+    STACKRIG_TRY_ASSIGN(kvm::Vm vm, system.create_vm());
+    std::unique_ptr<Machine> machine(new Machine(std::move(memory), std::move(vm), options.kernel_map_base));
+    STACKRIG_TRY(machine->load(options));
+    STACKRIG_TRY(machine->vm_.add_slot({.id = kvm::SlotId{0}, .base = Gpa{0}, .host = machine->memory_.unrecorded_bytes()}));
+    STACKRIG_TRY_ASSIGN(const auto cpuid, system.supported_cpuid());
+    for (std::uint32_t i = 0; i < options.cpus; ++i) {
+        STACKRIG_TRY_ASSIGN(kvm::Vcpu vcpu, machine->vm_.create_vcpu(CpuId{i}));
+        STACKRIG_TRY(vcpu.set_cpuid(cpuid));
+        STACKRIG_TRY(vcpu.set_up_mce(mce_banks));
+        machine->vcpus_.push_back(std::move(vcpu));
+    }
+    STACKRIG_TRY(machine->start_cpu0(options));
+    return machine;
+}
+
+Result<void> Machine::load(const MachineOptions& options) {
+    for (const ImageSegment& segment : options.image) {
+        if (!memory_.contains(segment.at, segment.memory_bytes) || segment.bytes.size() > segment.memory_bytes) {
+            return fail(ErrorKind::usage, fmt::format("the guest's segment at {}, {:#x} bytes, does not fit into {:#x} bytes of RAM: "
+                                                      "give the guest more RAM",
+                                                      segment.at, segment.memory_bytes, options.ram_bytes));
+        }
+        STACKRIG_TRY(memory_.write(segment.at, segment.bytes));
+    }
+    return memory_.write(options.boot_params_at, options.boot_params);
+}
+
+Result<void> Machine::start_cpu0(const MachineOptions& options) {
+    kvm::Vcpu& cpu0 = vcpus_.front();
+    STACKRIG_TRY_ASSIGN(kvm::Sregs sregs, cpu0.sregs());
+    sregs.cs = flat_segment(0x08, type_code);
+    sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = flat_segment(0x10, type_data);
+    sregs.cr0 = cr0_protected;
+    STACKRIG_TRY(cpu0.set_sregs(sregs));
+    kvm::Regs regs;
+    regs.rip = options.entry.value();
+    regs.rbx = options.boot_params_at.value();
+    return cpu0.set_regs(regs);
+}
+
+Result<Gpa> Machine::physical(CpuId cpu, Gva address) const {
+    STACKRIG_TRY_ASSIGN(const kvm::Translation found, vcpus_[cpu.value()].translate(address));
+    if (!found.valid) {
+        return fail(ErrorKind::guest, fmt::format("{} does not map address {}", cpu, address));
+    }
+    return found.gpa;
+}
+
+}  // namespace stackrig::machine

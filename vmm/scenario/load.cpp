@@ -1,0 +1,329 @@
+// Scenario file -> Scenario: the tables other than [threads], in the order that lets later ones use earlier names.
+#include <algorithm>
+#include <fmt/format.h>
+#include <fstream>
+#include <iterator>
+#include <optional>
+
+#include "guest/abi/state.hpp"
+#include "vmm/scenario/loader.hpp"
+#include "vmm/scenario/nearest.hpp"
+#include "vmm/scenario/sentence.hpp"
+#include "vmm/scenario/vocabulary.hpp"
+
+namespace stackrig::scenario {
+namespace {
+
+constexpr std::int64_t schema_version = 1;
+constexpr std::size_t longest_schedule = 1000;
+constexpr std::uint64_t ram_step = 2 << 20;  ///< the guest maps RAM in pages of 2 MiB
+constexpr std::uint64_t least_ram = 4 << 20;
+constexpr std::uint64_t most_ram = 128 << 20;
+
+bool lower_name(std::string_view text, std::string_view extra) {
+    return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || extra.find(c) != std::string_view::npos;
+    });
+}
+
+bool capability_name(std::string_view text) {
+    const auto dot = text.find('.');
+    return lower_name(text, "._") && dot != std::string_view::npos && dot != 0 && !text.ends_with('.') &&
+           text.find("..") == std::string_view::npos;
+}
+
+}  // namespace
+
+Scenario Loader::run() {
+    if (const Member* explore = root_.value().member("explore")) {
+        root_.error(explore->span, "[explore] is not built yet: a scenario is one run");
+    }
+    root_.only({"schema", "name", "why", "claims", "hazards", "requires", "expect", "schedule", "guest", "threads",
+                "run", "check", "explore"});
+    header();
+    guest();
+    threads();
+    schedule();
+    checks();
+    budget();
+    return std::move(scenario_);
+}
+
+void Loader::header() {
+    if (!root_.has("schema")) {
+        root_.missing("schema", fmt::format("write schema = {} as the first line", schema_version));
+    } else if (const Value& value = root_.value().member("schema")->value;
+               value.kind != Value::Kind::integer || value.integer != schema_version) {
+        root_.error(value.span, fmt::format("this build reads schema {}", schema_version));
+    }
+    if (!root_.has("name")) {
+        root_.missing("name", "a short name, lower case with hyphens: name = \"null-syscall\"");
+    }
+    scenario_.name = root_.string("name").value_or("");
+    if (const Member* name = root_.value().member("name");
+        name != nullptr && name->value.kind == Value::Kind::string && !lower_name(scenario_.name, "-")) {
+        root_.error(name->value.span, fmt::format("\"{}\" is no name: use a-z, 0-9 and -", scenario_.name));
+    }
+    if (!root_.has("why")) {
+        root_.missing("why", "one or two sentences: what breaks if this goes wrong?");
+    }
+    scenario_.why = root_.string("why").value_or("");
+    if (const Member* why = root_.value().member("why");
+        why != nullptr && why->value.kind == Value::Kind::string && scenario_.why.empty()) {
+        root_.error(why->value.span, "\"why\" is empty", "one or two sentences: what breaks if this goes wrong?");
+    }
+    scenario_.claims = root_.ids("claims", claims());
+    scenario_.hazards = root_.ids("hazards", hazards());
+    capabilities();
+    expectation();
+}
+
+void Loader::capabilities() {
+    for (const Value* item : root_.strings("requires")) {
+        if (capability_name(item->text.text)) {
+            scenario_.capabilities.push_back(item->text.text);
+        } else {
+            root_.error(item->span, fmt::format("\"{}\" is no capability", item->text.text),
+                        "capabilities look like \"inject.irq\"; doctor lists them");
+        }
+    }
+}
+
+void Loader::expectation() {
+    const Member* member = root_.value().member("expect");
+    if (member == nullptr) {
+        return;
+    }
+    if (member->value.kind == Value::Kind::string) {
+        if (member->value.text.text != "pass") {
+            root_.error(member->value.span, fmt::format("cannot expect \"{}\"", member->value.text.text),
+                        "write \"pass\" or { violation = \"INV-19\" }");
+        }
+        return;
+    }
+    const auto table = root_.table("expect");
+    if (!table) {
+        return;
+    }
+    table->only({"violation", "also"});
+    scenario_.expect.also = table->ids("also", scenario::checks());
+    if (!table->has("violation")) {
+        table->missing("violation", "the id whose violation ends the run: violation = \"INV-19\"");
+        return;
+    }
+    scenario_.expect.violation = table->id("violation", scenario::checks()).value_or("");
+    const auto& also = scenario_.expect.also;
+    if (!scenario_.expect.pass() && std::find(also.begin(), also.end(), scenario_.expect.violation) != also.end()) {
+        table->error(table->value().member("also")->span,
+                     fmt::format("{} ends the run, so it cannot have fired before", scenario_.expect.violation),
+                     "\"also\" holds the ids that fire earlier");
+    }
+}
+
+void Loader::guest() {
+    const auto table = root_.table("guest");
+    if (!table) {
+        return;
+    }
+    table->only({"scheme", "repair", "cpus", "cache_pages", "reserve_pages", "free_pages", "ram", "depth"});
+    scheme(*table);
+    engine::GuestPlan& plan = scenario_.plan.guest;
+    names_.cpus = static_cast<std::uint32_t>(table->integer("cpus", 1, abi::max_cpus).value_or(1));
+    plan.cpus = names_.cpus;
+    if (names_.cpus > 1) {
+        table->error(table->value().member("cpus")->value.span, "guests with more than one CPU are not built yet",
+                     "write cpus = 1");
+    }
+    const auto pages = [&](const char* key, std::uint32_t& into) {
+        into = static_cast<std::uint32_t>(table->integer(key, 0, abi::stash_capacity).value_or(into));
+    };
+    pages("cache_pages", plan.cache_pages);
+    pages("reserve_pages", plan.reserve_pages);
+    memory(*table);
+    depths(*table);
+}
+
+void Loader::scheme(const Table& guest) {
+    // Names of the schemes and repairs that are planned: they deserve a better answer than "unknown".
+    static const std::vector<std::string> schemes = {"entry-exit", "fixed",      "fault-df",
+                                                     "fault-ist",  "sp-reclaim", "accessed-reclaim"};
+    static const std::vector<std::string> repairs = {"literal",      "repay-before-irq-on", "give-back",
+                                                     "deep-reserve", "irq-stack",           "global-pool"};
+    const auto scheme = guest.choice("scheme", schemes).value_or(0);
+    if (scheme > 1) {
+        guest.error(guest.value().member("scheme")->value.span,
+                    fmt::format("scheme \"{}\" is not built yet", schemes[scheme]), "there are entry-exit and fixed");
+    }
+    scenario_.plan.guest.scheme = scheme == 1 ? abi::Scheme::fixed : abi::Scheme::entry_exit;
+    if (const auto repair = guest.choice("repair", repairs).value_or(0); repair > 0) {
+        guest.error(guest.value().member("repair")->value.span,
+                    fmt::format("repair \"{}\" is not built yet", repairs[repair]), "there is only literal, the mail's text");
+    }
+}
+
+void Loader::memory(const Table& guest) {
+    engine::GuestPlan& plan = scenario_.plan.guest;
+    plan.ram_bytes = guest.size("ram", least_ram, most_ram).value_or(plan.ram_bytes);
+    if (plan.ram_bytes % ram_step != 0) {
+        guest.error(guest.value().member("ram")->value.span, "\"ram\" of [guest] must be a multiple of 2M");
+    }
+    const auto frames = static_cast<std::int64_t>(plan.ram_bytes / abi::page_bytes);
+    if (const auto free = guest.integer("free_pages", 0, frames)) {
+        plan.free_pages = static_cast<std::uint32_t>(*free);
+    }
+}
+
+void Loader::depths(const Table& guest) {
+    const auto table = guest.table("depth");
+    if (!table) {
+        return;
+    }
+    for (const Member& member : table->value().members) {
+        const auto entry = find_entry(member.key);
+        if (!entry) {
+            const auto alias = find_word(entry_aliases, member.key);
+            const bool known = alias && *alias != abi::Entry::none;
+            table->error(member.span, fmt::format("unknown entry \"{}\" in {}", member.key, table->name()),
+                         known ? fmt::format("did you mean \"{}\"?", abi::entry_class(*alias).name)
+                               : suggestion(member.key, entry_names()));
+        } else if (const auto bytes = table->size(member.key, 0, deepest)) {
+            scenario_.plan.guest.depth[static_cast<std::size_t>(*entry)] = static_cast<std::uint32_t>(*bytes);
+        }
+    }
+}
+
+std::vector<const Value*> Loader::find_schedule() {
+    std::vector<const Value*> steps;
+    const Member* first = nullptr;
+    const auto collect = [&](const Table& table) {
+        const Member* member = table.value().member("schedule");
+        if (member == nullptr) {
+            return;
+        }
+        if (first != nullptr) {
+            table.error(member->span, "a second schedule: a scenario has one",
+                        fmt::format("the first is in line {}", first->span.at.line));
+        }
+        first = first == nullptr ? member : first;
+        const auto found = table.strings("schedule");
+        steps.insert(steps.end(), found.begin(), found.end());
+    };
+    collect(root_);
+    if (const auto run = root_.table("run")) {
+        collect(*run);
+    }
+    const Member* threads = root_.value().member("threads");
+    if (threads != nullptr && threads->value.kind == Value::Kind::table) {
+        for (const Member& thread : threads->value.members) {
+            const Member* member = thread.value.member("schedule");
+            if (member == nullptr) {
+                continue;
+            }
+            const Table table(thread.value, fmt::format("[threads.{}]", thread.key), reporter_);
+            table.error(member->span, fmt::format("the schedule stands in {}: in TOML a key behind a [header] is part "
+                                                  "of that table", table.name()),
+                        "put a line [run] above it, or move it to the top of the file");
+            collect(table);
+        }
+    }
+    if (first == nullptr) {
+        root_.missing("schedule", "what happens, in order: schedule = [\"run\"] in the table [run]");
+    } else if (steps.empty() && first->value.kind == Value::Kind::array && first->value.items.empty()) {
+        root_.error(first->value.span, "the schedule is empty: nothing would run", "the shortest is [\"run\"]");
+    }
+    return steps;
+}
+
+void Loader::schedule() {
+    const std::vector<const Value*> steps = find_schedule();
+    names_.steps = steps.size();
+    if (steps.size() > longest_schedule) {
+        root_.error(steps[longest_schedule]->span, fmt::format("a schedule has at most {} steps", longest_schedule));
+    }
+    for (const Value* sentence : steps) {
+        if (auto step = read_step(piece_of(*sentence), names_, scenario_.expects, reporter_)) {
+            scenario_.plan.schedule.push_back(std::move(*step));
+            scenario_.step_places.push_back(sentence->span);
+        }
+    }
+}
+
+void Loader::checks() {
+    const auto table = root_.table("check");
+    if (!table) {
+        return;
+    }
+    table->only({"always", "sometimes", "finally"});
+    scenario_.always = predicates(*table, "always");
+    scenario_.sometimes = predicates(*table, "sometimes");
+    scenario_.finally = predicates(*table, "finally");
+}
+
+std::vector<CheckedPredicate> Loader::predicates(const Table& check, const char* key) {
+    std::vector<CheckedPredicate> out;
+    for (const Value* sentence : check.strings(key)) {
+        if (auto predicate = read_predicate(piece_of(*sentence), names_, reporter_)) {
+            predicate->at = sentence->span;
+            out.push_back(std::move(*predicate));
+        }
+    }
+    return out;
+}
+
+void Loader::budget() {
+    const auto table = root_.table("run");
+    if (!table) {
+        return;
+    }
+    table->only({"schedule", "max_stops", "check"});
+    engine::RunPlan& plan = scenario_.plan;
+    plan.max_stops = static_cast<std::uint64_t>(
+        table->integer("max_stops", 1, 1'000'000'000).value_or(static_cast<std::int64_t>(plan.max_stops)));
+    plan.check_every_instruction = table->choice("check", {"stop", "instruction"}).value_or(0) == 1;
+}
+
+Checked check(std::string_view text, std::string file, const SymbolSource& symbols) {
+    const SourceText source(std::move(file), std::string(text));
+    Reporter reporter(source);
+    const auto document = parse_document(source, reporter);
+    if (!document) {
+        return tl::make_unexpected(reporter.take());
+    }
+    Scenario scenario = Loader(Table(*document, "", reporter), symbols).run();
+    if (!reporter.clean()) {
+        return tl::make_unexpected(reporter.take());
+    }
+    scenario.file = source.file();
+    return scenario;
+}
+
+Checked load(const std::filesystem::path& path, const SymbolSource& symbols) {
+    const auto unreadable = [&](int err) {
+        return tl::make_unexpected(Diagnostics{{path.string(), 0, 0, 0, fmt::format("cannot read it: {}", errno_text(err)),
+                                                "name a scenario file, for instance one below scenarios/", ""}});
+    };
+    std::error_code status;
+    if (std::filesystem::is_directory(path, status)) {
+        return unreadable(EISDIR);
+    }
+    errno = 0;
+    std::ifstream in(path, std::ios::binary);
+    if (!in) {
+        return unreadable(errno);
+    }
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    if (in.bad()) {
+        return unreadable(EIO);
+    }
+    return check(text, path.string(), symbols);
+}
+
+Names names_of(const Scenario& scenario, const SymbolSource& symbols) {
+    Names names{symbols, {}, scenario.plan.guest.cpus, scenario.plan.schedule.size()};
+    for (const engine::ThreadPlan& thread : scenario.plan.threads) {
+        names.threads.push_back({thread.name, thread.kind});
+    }
+    return names;
+}
+
+}  // namespace stackrig::scenario

@@ -1,0 +1,53 @@
+// The checked model of a scenario file, and the way to get one. Everything that can be known before a run is checked.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include "vmm/engine/plan.hpp"
+#include "vmm/scenario/diagnostic.hpp"
+#include "vmm/scenario/names.hpp"
+#include "vmm/scenario/predicate.hpp"
+
+namespace stackrig::scenario {
+
+/// How the run must end. With a violation: the run stops when it fires; the ids in `also` must have fired before it;
+/// any other id is a failure. Without: nothing fires.
+struct Expectation {
+    std::string violation;  ///< an id; empty: pass
+    std::vector<std::string> also;
+    [[nodiscard]] bool pass() const { return violation.empty(); }
+};
+
+struct Scenario {
+    std::string file;
+    std::string name;
+    std::string why;
+    std::vector<std::string> claims;        ///< C1..C8
+    std::vector<std::string> hazards;       ///< HZ-*
+    std::vector<std::string> capabilities;  ///< key `requires`: what the host must be able to do, "inject.irq"
+    Expectation expect;
+    engine::RunPlan plan;
+    std::vector<CheckedPredicate> always;     ///< true at every stop
+    std::vector<CheckedPredicate> sometimes;  ///< true at one stop at least: else VACUOUS
+    std::vector<CheckedPredicate> finally;    ///< true at the end
+    std::vector<CheckedPredicate> expects;    ///< of `expect` steps; engine::Expect::index
+    std::vector<Span> thread_places;          ///< parallel to plan.threads: the thread's name
+    std::vector<Span> step_places;            ///< parallel to plan.schedule: the sentence
+};
+
+using Checked = tl::expected<Scenario, Diagnostics>;
+
+/// Checks a file's text against the guest's symbols. Reports every problem at once. `file` is only a name here.
+[[nodiscard]] Checked check(std::string_view text, std::string file, const SymbolSource& symbols);
+
+/// Reads and checks a file; one that cannot be read gives a Diagnostic with line 0 and the errno name.
+[[nodiscard]] Checked load(const std::filesystem::path& path, const SymbolSource& symbols);
+
+/// Names for the places of a loaded scenario, for parse_place(). `symbols` must outlive them.
+[[nodiscard]] Names names_of(const Scenario& scenario, const SymbolSource& symbols);
+
+}  // namespace stackrig::scenario

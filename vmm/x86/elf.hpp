@@ -1,0 +1,59 @@
+// An ELF64 image: what to load, its symbols both ways, its ABI note, and the identity of the build.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/base/result.hpp"
+#include "vmm/base/types.hpp"
+
+namespace stackrig::x86 {
+
+/// One PT_LOAD program header.
+struct ElfSegment {
+    Gpa physical;
+    std::span<const std::byte> bytes;  ///< what the file holds; the rest up to memory_bytes is zero
+    std::uint64_t memory_bytes = 0;
+};
+
+class Elf {
+  public:
+    /// Parses `bytes`, keeping them. Errors (usage) tell apart: no ELF, not for x86-64, cut off, without symbols; each names `path`.
+    static Result<Elf> parse(std::vector<std::byte> bytes, std::string path);
+    /// Reads and parses a file.
+    static Result<Elf> load(const std::string& path);
+
+    [[nodiscard]] std::uint64_t entry() const { return entry_; }
+    [[nodiscard]] const std::vector<ElfSegment>& segments() const { return segments_; }
+    [[nodiscard]] std::optional<Gva> find(std::string_view symbol) const;
+    [[nodiscard]] std::vector<std::string> names() const;
+    /// "do_syscall_64+0x10", "do_syscall_64", or the bare address when no symbol is near enough (its size covers it).
+    [[nodiscard]] std::string describe(Gva address) const;
+    /// Descriptor of the note with this owner name, if there is one.
+    [[nodiscard]] std::optional<std::span<const std::byte>> note(std::string_view owner) const;
+    /// FNV-1a of the file: two builds that differ anywhere differ here.
+    [[nodiscard]] std::uint64_t build_hash() const { return build_hash_; }
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+  private:
+    struct Symbol {
+        std::string name;
+        std::uint64_t size = 0;
+    };
+    std::vector<std::byte> bytes_;
+    std::string path_;
+    std::uint64_t entry_ = 0;
+    std::uint64_t build_hash_ = 0;
+    std::vector<ElfSegment> segments_;
+    std::map<std::string, std::uint64_t, std::less<>> by_name_;
+    std::map<std::uint64_t, Symbol> by_address_;
+    std::map<std::string, std::span<const std::byte>, std::less<>> notes_;
+};
+
+}  // namespace stackrig::x86
