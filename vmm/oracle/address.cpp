@@ -8,7 +8,7 @@ constexpr std::uint64_t max_slots = 4096;  // 128 MiB of stack area: more than a
 constexpr std::uint64_t user_half_end = 0x0000800000000000;
 constexpr std::uint32_t cpu_stack_count = static_cast<std::uint32_t>(abi::CpuStack::count);
 
-/// `address` is the last byte in use, so that an empty stack's RSP (its top) is looked up one byte lower.
+/// The slot and page that the byte at `address` lies in.
 std::optional<StackPointer> in_stack_area(std::uint64_t address) {
     if (address < abi::stack_area_base) {
         return std::nullopt;
@@ -67,14 +67,20 @@ StackPointer locate(Gva rsp) {
     if (rsp.value() < user_half_end) {
         return {.where = StackPointer::Where::user};
     }
-    const std::uint64_t last_used = rsp.value() - 1;
-    if (auto at = in_stack_area(last_used)) {
-        at->depth -= 1;  // bytes between top and RSP
+    // The lowest byte in use is the one RSP points to; of an empty stack none is, and RSP is its top.
+    if (auto empty = in_stack_area(rsp.value() - 1); empty && empty->depth == 1) {
+        empty->depth = 0;
+        return *empty;
+    }
+    if (const auto at = in_stack_area(rsp.value())) {
         return *at;
     }
-    if (auto at = in_cpu_area(last_used)) {
-        at->depth -= 1;
+    if (const auto at = in_cpu_area(rsp.value())) {
         return *at;
+    }
+    if (auto empty = in_cpu_area(rsp.value() - 1)) {
+        empty->depth = 0;
+        return *empty;
     }
     if (rsp.value() >= abi::kernel_map_base) {
         return {.where = StackPointer::Where::kernel_image};

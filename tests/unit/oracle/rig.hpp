@@ -76,6 +76,7 @@ class Rig {
         }                                                                  \
     } while (false)
 #define EXPECT_FIRED(rig, inv_) EXPECT_TRUE((rig).fired(inv_)) << (rig).all()
+#define ASSERT_FIRED(rig, inv_) ASSERT_TRUE((rig).fired(inv_)) << (rig).all()
 #define EXPECT_CLEAN(rig) EXPECT_TRUE((rig).violations.empty()) << (rig).all()
 #define EXPECT_EXAMINED(rig, inv_) EXPECT_GT((rig).oracle.examined(inv_).applicable, 0u) << invariant(inv_).id
 
