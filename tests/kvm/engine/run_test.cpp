@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "guest/abi/state.hpp"
+#include "guest/abi/layout.hpp"
 #include "tests/kvm/fixture.hpp"
+#include "vmm/x86/decode.hpp"
 
 namespace stackrig::engine {
 namespace {
@@ -51,6 +53,16 @@ class RunTest : public test::KvmTest {
         auto outcome = run(system(), *guest, plan, observer, {});
         EXPECT_TRUE(outcome) << (outcome ? "" : outcome.error().text);
         return outcome ? *outcome : RunOutcome{.end = RunEnd::broken};
+    }
+    /// Bytes of kernel text from the ELF file.
+    std::span<const std::byte> code_at(Gva address) const {
+        const std::uint64_t physical = address.value() - abi::kernel_map_base;
+        for (const x86::ElfSegment& segment : guest->segments()) {
+            if (physical >= segment.physical.value() && physical < segment.physical.value() + segment.bytes.size()) {
+                return segment.bytes.subspan(physical - segment.physical.value());
+            }
+        }
+        return {};
     }
     static abi::Op call(abi::Sys number, abi::Via via = abi::Via::syscall64, std::uint32_t arg = 0, std::uint32_t depth = 0) {
         return {abi::OpKind::call, number, via, arg, depth, 0};
@@ -173,6 +185,56 @@ TEST_F(RunTest, AnIrqWaitsForTheCpuToTakeIt) {
     EXPECT_EQ(outcome.end, RunEnd::finished) << outcome.detail;
     ASSERT_EQ(seen.landings.size(), 1u) << "taken between STI and the next mark, not before";
     EXPECT_TRUE(seen.landings[0].exact) << seen.landings[0].detail;
+}
+
+TEST_F(RunTest, SteppingSeesTheSameMarksAsRunningFree) {
+    RunPlan plan;
+    plan.threads = {{.name = "A", .program = {call(abi::Sys::null), call(abi::Sys::null, abi::Via::int80), call(abi::Sys::null, abi::Via::syscall32),
+                                              op(abi::OpKind::touch), op(abi::OpKind::int3), op(abi::OpKind::step), op(abi::OpKind::ud2)}}};
+    plan.schedule = {to_quiet()};
+    Recorder free;
+    Recorder stepped;
+    EXPECT_EQ(run_plan(plan, free).end, RunEnd::finished);
+    plan.check_every_instruction = true;
+    const RunOutcome outcome = run_plan(plan, stepped);
+    EXPECT_EQ(outcome.end, RunEnd::finished) << outcome.detail;
+    EXPECT_EQ(stepped.marks, free.marks);
+    EXPECT_GT(stepped.stops, 5 * free.stops);
+}
+
+TEST_F(RunTest, SteppingVisitsEveryBoundaryOfTheEntryInOrder) {
+    struct Path final : Observer {
+        bool at_stop(const Stop& stop) override {
+            rips.push_back(stop.cpus[0].rip);
+            return true;
+        }
+        bool at_expect(std::size_t, const Stop&) override { return true; }
+        std::vector<Gva> rips;
+    };
+    RunPlan plan;
+    plan.threads = {{.name = "A", .program = {call(abi::Sys::null)}}};
+    plan.check_every_instruction = true;
+    plan.schedule = {to_quiet()};
+    Path path;
+    (void)run_plan(plan, path);
+    // The straight line of entry_SYSCALL_64 up to its first call, by static disassembly.
+    auto decoder = x86::Decoder::create(false);
+    ASSERT_TRUE(decoder);
+    Gva at = *guest->find("entry_SYSCALL_64");
+    const auto start = std::find(path.rips.begin(), path.rips.end(), at);
+    ASSERT_NE(start, path.rips.end()) << "SYSCALL's first boundary was missed";
+    unsigned checked = 0;
+    for (auto visited = start; visited != path.rips.end(); ++visited, ++checked) {
+        EXPECT_EQ(*visited, at) << "boundary " << checked;
+        const auto bytes = code_at(at);
+        const auto instruction = decoder->decode(bytes, at);
+        ASSERT_TRUE(instruction);
+        if (instruction->text.starts_with("call")) {
+            break;
+        }
+        at = at + instruction->length;
+    }
+    EXPECT_GT(checked, 20u);
 }
 
 TEST_F(RunTest, AnUnreachablePlaceIsSaidNotWaitedFor) {
