@@ -31,7 +31,7 @@ bool Facts::pend(ThreadId t) const { return view_.exists(t) && view_.thread(t).p
 std::uint64_t Facts::loan(ThreadId t) const {
     std::uint64_t sum = 0;
     for (const CpuView& c : view_.cpus) {
-        sum += history_.lent(view_, t, c.regs->cpu);
+        sum += history_.lent(view_, t, c.regs.cpu);
     }
     return sum;
 }
@@ -45,7 +45,7 @@ bool Facts::alive(ThreadId t) const { return view_.alive(t) && history_.thread(t
 
 bool Facts::user(ThreadId t) const {
     return std::any_of(view_.cpus.begin(), view_.cpus.end(),
-                       [t](const CpuView& c) { return c.running == t && c.regs->user_mode(); });
+                       [t](const CpuView& c) { return c.running == t && c.regs.user_mode(); });
 }
 
 }  // namespace stackrig::oracle

@@ -109,7 +109,7 @@ void History::follow_mode(const View& view, const CpuView& cpu) {
         }
         return;
     }
-    if (cpu.regs->user_mode()) {
+    if (cpu.regs.user_mode()) {
         if (h.phase != Phase::user) {
             arrive(t);
         }

@@ -95,9 +95,9 @@ bool hook_running(const Scene& s, const CpuView& cpu) {
 void check_hands(const Scene& s) {
     for (const CpuView& cpu : s.view.cpus) {
         if (cpu.readable && cpu.belief.hands.count > 0 && !hook_running(s, cpu)) {
-            s.judge.report(Inv::inv4, {}, fmt::format("hands of {}", cpu.regs->cpu),
+            s.judge.report(Inv::inv4, {}, fmt::format("hands of {}", cpu.regs.cpu),
                            fmt::format("{} frames are in the hands of {}, but no hook runs there.",
-                                       cpu.belief.hands.count, cpu.regs->cpu));
+                                       cpu.belief.hands.count, cpu.regs.cpu));
         }
     }
 }

@@ -41,6 +41,9 @@ void ViewReader::complain(BadValue::Kind kind, std::string_view what, std::uint3
 const View& ViewReader::read(const engine::Stop& stop) {
     view_ = {};
     view_.stop = &stop;
+    view_.stop_index = stop.index;
+    view_.stop_cpu = stop.cpu;
+    view_.cause = stop.cause;
     bad_.clear();
     const auto kernel = stop.memory.read_as<abi::KernelState>(kernel_state_);
     if (kernel && kernel->magic == abi::boot_magic && kernel->version == abi::abi_version) {
@@ -198,9 +201,9 @@ void ViewReader::read_cpus() {
 void ViewReader::read_cpu(std::uint32_t index) {
     CpuView& cpu = cpus_[index];
     cpu = {};
-    cpu.regs = &view_.stop->cpus[index];
-    cpu.rsp = locate(cpu.regs->rsp);
-    cpu.own_tables = !tables_.same_under(view_.stop->memory, Gpa(cpu.regs->cr3.value() & root_mask));
+    cpu.regs = view_.stop->cpus[index];
+    cpu.rsp = locate(cpu.regs.rsp);
+    cpu.own_tables = !tables_.same_under(view_.stop->memory, Gpa(cpu.regs.cr3.value() & root_mask));
     if (index < view_.kernel.cpus && index < abi::max_cpus) {
         const std::uint64_t pointer = view_.kernel.percpu[index];
         const auto at = gpa_of(pointer, sizeof(abi::PerCpu), alignof(abi::PerCpu), ram());
@@ -226,13 +229,13 @@ void ViewReader::read_cpu(std::uint32_t index) {
 void ViewReader::find_running(CpuView& cpu, std::uint32_t index) {
     using Where = StackPointer::Where;
     const bool on_thread_stack = cpu.rsp.where == Where::thread_stack || cpu.rsp.where == Where::guard;
-    if (!cpu.regs->user_mode() && on_thread_stack) {
+    if (!cpu.regs.user_mode() && on_thread_stack) {
         // The switch loads CR3 before RSP: on a thread stack it is RSP that says who runs.
         if (cpu.rsp.slot.value() < slots_.size()) {
             cpu.running = slots_[cpu.rsp.slot.value()].owner;
         }
-    } else if (cpu.regs->user_mode() || cpu.rsp.where == Where::user || !last_running_[index]) {
-        cpu.running = thread_by_root(cpu.regs->cr3);
+    } else if (cpu.regs.user_mode() || cpu.rsp.where == Where::user || !last_running_[index]) {
+        cpu.running = thread_by_root(cpu.regs.cr3);
     } else {
         cpu.running = last_running_[index];  // IST, IRQ or trampoline stack: whoever ran when it was entered
     }
