@@ -82,7 +82,7 @@ void check_free_count(const Scene& s) {
 std::uint32_t lent_by_all(const Scene& s, ThreadId t) {
     std::uint32_t sum = 0;
     for (const CpuView& cpu : s.view.cpus) {
-        sum += s.history.lent(s.view, t, cpu.regs.cpu);
+        sum += s.history.lent(t, cpu.regs.cpu);
     }
     return sum;
 }

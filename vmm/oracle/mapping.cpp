@@ -111,7 +111,7 @@ void check_inv5_short(const Scene& s) {
         return;
     }
     const ThreadId t = *s.history.turn().thread;
-    for (const ThreadId holder : s.history.holders(s.view, s.cpu())) {
+    for (const ThreadId holder : s.history.holders(s.cpu())) {
         if (holder != t) {
             return;
         }

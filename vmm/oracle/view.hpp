@@ -112,6 +112,7 @@ class ViewReader {
     void read_cpus();
     void read_cpu(std::uint32_t index);
     void read_frames();
+    void reread_frames(std::uint32_t count);
     void walk_free_list();
     void assign_slots();
     void book_stash(const abi::FrameStash& stash, Place place, std::string_view what);
@@ -136,6 +137,7 @@ class ViewReader {
     std::vector<Pfn> free_;
     std::vector<std::uint8_t> uses_;
     std::vector<std::optional<ThreadId>> last_running_;
+    std::uint64_t frames_pointer_ = 0;
     std::uint32_t free_head_before_ = ~0u;
     std::uint64_t free_generation_ = 0;
     std::uint32_t free_bad_link_ = 0;
