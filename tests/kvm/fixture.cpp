@@ -51,7 +51,7 @@ const host::ProbeReport& KvmTest::report() { return the_host().report; }
 
 void KvmTest::SetUp() {
     if (!the_host().why_not.empty()) {
-        STACKRIG_SKIP(the_host().why_not);
+        STACKRIG_SKIP_WITHOUT_KVM(the_host().why_not);
     }
 }
 

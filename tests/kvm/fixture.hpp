@@ -46,23 +46,26 @@ std::string error_of(const Result<T>& result) {
     return result ? "(no error)" : result.error().text;
 }
 
-/// Skips the test, naming what is missing; with STACKRIG_REQUIRE_KVM=1 fails it instead.
-#define STACKRIG_SKIP(reason)                               \
-    do {                                                    \
-        if (::stackrig::test::kvm_is_required()) {          \
-            FAIL() << "STACKRIG_REQUIRE_KVM: " << (reason); \
-        }                                                   \
-        GTEST_SKIP() << (reason);                           \
+/// Skips the test for want of a usable KVM, saying why; fails it instead where there has to be one.
+#define STACKRIG_SKIP_WITHOUT_KVM(reason)                \
+    do {                                                 \
+        if (::stackrig::test::kvm_is_required()) {       \
+            FAIL() << "a KVM is required: " << (reason); \
+        }                                                \
+        GTEST_SKIP() << (reason);                        \
     } while (false)
 
-/// First line of a test that needs an optional item of the probe: STACKRIG_NEEDS("inject.mc").
-#define STACKRIG_NEEDS(item)                                        \
-    do {                                                            \
-        if (!::stackrig::test::KvmTest::report().has(item)) {       \
-            STACKRIG_SKIP(std::string("this KVM lacks ") + (item)); \
-        }                                                           \
+/// First line of a test that needs an optional item of the probe: STACKRIG_NEEDS("inject.mc"). Skips by its
+/// name.
+#define STACKRIG_NEEDS(item)                                  \
+    do {                                                      \
+        if (!::stackrig::test::KvmTest::report().has(item)) { \
+            GTEST_SKIP() << "this KVM lacks " << (item);      \
+        }                                                     \
     } while (false)
 
+/// STACKRIG_REQUIRE_KVM=1, or --require-kvm on the command line: a run in which no test could run must not
+/// look like a success where a KVM is known to be (the virtual host).
 [[nodiscard]] bool kvm_is_required();
 
 /// A test with a KVM that passed the probe.

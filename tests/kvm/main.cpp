@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <string>
+#include <string_view>
 
 namespace {
 
@@ -30,6 +32,13 @@ class SkipCounter final : public testing::EmptyTestEventListener {
 
 int main(int argc, char** argv) {
     testing::InitGoogleTest(&argc, argv);
+    for (int i = 1; i < argc; ++i) {
+        if (std::string_view(argv[i]) != "--require-kvm") {
+            std::printf("unknown argument %s; there is only --require-kvm, and GoogleTest's own\n", argv[i]);
+            return 2;
+        }
+        ::setenv("STACKRIG_REQUIRE_KVM", "1", 1);
+    }
     const testing::UnitTest& unit_test = *testing::UnitTest::GetInstance();
     testing::UnitTest::GetInstance()->listeners().Append(new SkipCounter);
     const int result = RUN_ALL_TESTS();

@@ -332,10 +332,11 @@ Result<std::vector<Gva>> Run::addresses_of(const Place& place) const {
 /// Breakpoints for the step's addresses and for those of the place to look at.
 Result<void> Run::arm(const std::vector<Gva>& addresses) {
     STACKRIG_TRY(breakpoints_.clear());
-    for (const std::vector<Gva>* set : {&addresses, &look_addresses_}) {
-        for (const Gva address : *set) {
-            STACKRIG_TRY(breakpoints_.set(address));
-        }
+    for (const Gva address : addresses) {
+        STACKRIG_TRY(breakpoints_.set(address));
+    }
+    for (const Gva address : look_addresses_) {
+        STACKRIG_TRY(breakpoints_.set(address));
     }
     return {};
 }
@@ -410,6 +411,9 @@ Result<RunOutcome> Run::go() {
         }
     }
     outcome_.trace_hash = trace_.value();
+    if (options_.at_end) {
+        options_.at_end();
+    }
     return outcome_;
 }
 

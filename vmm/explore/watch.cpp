@@ -6,6 +6,7 @@
 
 #include "vmm/engine/tracker.hpp"
 #include "vmm/oracle/picture.hpp"
+#include "vmm/scenario/sentence.hpp"
 
 namespace stackrig::explore {
 namespace {
@@ -16,8 +17,8 @@ std::int64_t number(std::uint64_t value) { return static_cast<std::int64_t>(valu
 
 }  // namespace
 
-Watch::Watch(const scenario::Scenario& scenario, Gpa kernel_state, Symbolise symbolise)
-    : scenario_(scenario), symbolise_(std::move(symbolise)),
+Watch::Watch(const scenario::Scenario& scenario, const scenario::Names& names, Gpa kernel_state, Symbolise symbolise)
+    : scenario_(scenario), names_(names), symbolise_(std::move(symbolise)),
       oracle_(scenario.plan.guest, kernel_state, scenario.expect.violation), sometimes_(scenario.sometimes.size()) {}
 
 std::int64_t Watch::read(const Fact& fact) const {
@@ -58,7 +59,10 @@ std::string Watch::where() const {
     return fmt::format("{} {}{} {}", cpu.cpu, running ? "thread " : "", running ? oracle::name_of(view, *running) : "", symbolise_(cpu.rip));
 }
 
-std::string Watch::picture() const { return oracle::picture(oracle_.view(), symbolise_); }
+std::string Watch::picture(std::span<const oracle::ThreadId> focus, bool everything) const {
+    return oracle::picture(oracle_.view(), oracle_.history(),
+                           {.symbol = symbolise_, .focus = focus, .everything = everything, .reserve_pages = scenario_.plan.guest.reserve_pages});
+}
 
 /// Records it; false when the run has shown what it had to, or failed.
 bool Watch::take(const oracle::Violation& violation) {
@@ -66,7 +70,7 @@ bool Watch::take(const oracle::Violation& violation) {
     const bool known = std::any_of(violations_.begin(), violations_.end(), [&](const ViolationReport& v) { return v.id == id; });
     if (!known) {
         const std::string step = violation.step < scenario_.plan.schedule.size() ? scenario_.plan.schedule[violation.step].text : "";
-        violations_.push_back({id, violation.text, where(), step, violation.stop, picture()});
+        violations_.push_back({id, violation.text, where(), step, violation.stop, picture(violation.threads, false)});
     }
     if (id == scenario_.expect.violation) {
         expected_seen_ = true;
@@ -112,7 +116,7 @@ bool Watch::at_expect(std::size_t predicate, const engine::Stop& stop) {
     }
     std::string values;
     for (const Fact& fact : scenario::facts_of(expected.predicate)) {
-        values += fmt::format("{}{} = {}", values.empty() ? "" : ", ", scenario::render(fact, scenario_.plan), read(fact));
+        values += fmt::format("{}{} = {}", values.empty() ? "" : ", ", scenario::render(fact, names_), read(fact));
     }
     failure_ = fmt::format("\"expect {}\" does not hold after stop {}: {}", expected.text, stop.index, values);
     return false;

@@ -16,7 +16,7 @@ using Symbolise = std::function<std::string(Gva)>;
 
 class Watch final : public engine::Observer {
   public:
-    Watch(const scenario::Scenario& scenario, Gpa kernel_state, Symbolise symbolise);
+    Watch(const scenario::Scenario& scenario, const scenario::Names& names, Gpa kernel_state, Symbolise symbolise);
 
     bool at_stop(const engine::Stop& stop) override;
     bool at_expect(std::size_t predicate, const engine::Stop& stop) override;
@@ -32,7 +32,8 @@ class Watch final : public engine::Observer {
     [[nodiscard]] std::optional<std::string> never_true() const;
     /// Evaluates the `finally` predicates at the last stop; the text of the first that does not hold.
     [[nodiscard]] std::optional<std::string> finally_broken() const;
-    [[nodiscard]] std::string picture() const;
+    /// The last stop; `everything`: every thread page by page, not only those concerned.
+    [[nodiscard]] std::string picture(std::span<const oracle::ThreadId> focus, bool everything) const;
     [[nodiscard]] const oracle::Oracle& oracle() const { return oracle_; }
 
   private:
@@ -42,6 +43,7 @@ class Watch final : public engine::Observer {
     [[nodiscard]] std::string where() const;
 
     const scenario::Scenario& scenario_;
+    const scenario::Names& names_;
     Symbolise symbolise_;
     oracle::Oracle oracle_;
     std::vector<bool> sometimes_;

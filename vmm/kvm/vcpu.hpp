@@ -130,7 +130,6 @@ class Vcpu final {
     Fd fd_;
     std::unique_ptr<Entry> entry_;
     std::variant<std::monostate, IoIn, MmioRead> pending_;
-    bool stepping_ = false;
 };
 
 }  // namespace stackrig::kvm

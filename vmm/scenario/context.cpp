@@ -46,7 +46,8 @@ std::optional<SyntaxNode> Context::parse(SentenceKind kind) const {
     }
     const SyntaxError& e = tree.error();
     const std::string_view found = std::string_view(piece.text).substr(e.begin, e.end - e.begin);
-    reporter.error(piece.span(e.begin, e.end), e.text, suggestion(found, e.wanted));
+    reporter.error(piece.span(e.begin, e.end), e.text,
+                   e.meant.empty() ? suggestion(found, e.wanted) : fmt::format("did you mean \"{}\"?", e.meant));
     return std::nullopt;
 }
 

@@ -95,7 +95,7 @@ Window window(std::string_view line, std::uint32_t before) {
 std::string render(const Diagnostic& d) {
     if (d.line == 0) {
         return fmt::format("{}: error: {}\n{}", d.file, d.text,
-                           d.hint.empty() ? "" : fmt::format("        = {}\n", d.hint));
+                           d.hint.empty() ? "" : fmt::format("      = {}\n", d.hint));
     }
     std::string out = fmt::format("{}:{}:{}: error: {}\n", d.file, d.line, d.column, d.text);
     const Window shown = window(d.source_line, d.column - 1);

@@ -67,19 +67,19 @@ struct compare_op : sor<string<'=', '='>, string<'!', '='>, string<'<', '='>, st
 struct integer : number {};
 struct fact_name : word {};
 struct fact_argument : sor<word, number> {};
-struct fact : seq<fact_name, opt<pad, open, pad, need<fact_argument>, pad, need<close>>> {};
+struct fact : seq<not_at<key<'n', 'o', 't'>>, fact_name, opt<pad, open, pad, need<fact_argument>, pad, need<close>>> {};
 struct operand;
 struct negation : seq<one<'!'>, pad, need<operand>> {};
 struct group : seq<open, pad, need<or_expression>, pad, need<close>> {};
 struct operand : sor<negation, group, integer, fact> {};
 struct unchained : not_at<compare_op> {};
 struct comparison : seq<operand, pad, opt<compare_op, pad, need<operand>, pad, need<unchained>>> {};
-struct and_term : comparison {};
+struct and_term : seq<comparison> {};
 struct and_expression : seq<and_term, star<string<'&', '&'>, pad, need<and_term>>> {};
-struct or_term : and_expression {};
+struct or_term : seq<and_expression> {};
 struct or_expression : seq<or_term, star<string<'|', '|'>, pad, need<or_term>>> {};
 struct predicate_end : eof {};
-struct predicate : or_expression {};
+struct predicate : seq<or_expression> {};
 struct predicate_sentence : seq<pad, need<predicate>, need<predicate_end>> {};
 
 // --- Places ----------------------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ struct place_sentence : seq<pad, need<place>, pad, need<place_end>> {};
 struct irq_source : sor<number, word> {};
 struct event_irq : seq<token<kw_irq>, need<open>, pad, need<irq_source>, pad, need<close>> {};
 struct fault_address : number {};
-struct event_pf : seq<token<kw_pf>, need<open>, pad, need<fault_address>, pad, need<close>> {};
+struct event_pf : seq<token<kw_pf>, opt<open, pad, need<fault_address>, pad, need<close>>> {};
 struct event_simple : sor<key<'n', 'm', 'i'>, key<'m', 'c'>, key<'d', 'b'>, key<'b', 'p'>, key<'u', 'd'>,
                           key<'g', 'p'>> {};
 struct event : sor<event_irq, event_pf, event_simple, call> {};

@@ -39,7 +39,8 @@ Scenario Loader::run() {
         root_.error(explore->span, "[explore] is not built yet: a scenario is one run");
     }
     root_.only({"schema", "name", "why", "claims", "hazards", "requires", "expect", "schedule", "guest", "threads",
-                "run", "check", "explore"});
+                "run", "check"},
+               "explore");
     header();
     guest();
     threads();
@@ -182,9 +183,8 @@ void Loader::depths(const Table& guest) {
         const auto entry = find_entry(member.key);
         if (!entry) {
             const auto alias = find_word(entry_aliases, member.key);
-            const bool known = alias && *alias != abi::Entry::none;
             table->error(member.span, fmt::format("unknown entry \"{}\" in {}", member.key, table->name()),
-                         known ? fmt::format("did you mean \"{}\"?", abi::entry_class(*alias).name)
+                         alias ? fmt::format("did you mean \"{}\"?", abi::entry_class(*alias).name)
                                : suggestion(member.key, entry_names()));
         } else if (const auto bytes = table->size(member.key, 0, deepest)) {
             scenario_.plan.guest.depth[static_cast<std::size_t>(*entry)] = static_cast<std::uint32_t>(*bytes);

@@ -81,10 +81,18 @@ class PlaceBuilder {
         place_.kind = Kind::handler;
         const auto found = find_handler(context_.text(node));
         if (!found) {
-            fail(node, fmt::format("unknown entry \"{}\"", context_.text(node)),
-                 suggestion(context_.text(node), handler_names()));
+            const bool both = context_.text(node) == "irq";
+            fail(node, both ? "handler(irq) would be two places" : fmt::format("unknown entry \"{}\"", context_.text(node)),
+                 both ? "write handler(timer) or handler(device)" : suggestion(context_.text(node), handler_names()));
+            return;
         }
-        place_.entry = found.value_or(abi::Entry::none);
+        place_.entry = *found;
+        const char* label = word_of(entry_symbols, *found);
+        const auto address = context_.names.symbols.find(label);
+        if (!address) {
+            fail(node, fmt::format("the guest has no symbol {}: guest and program are not from one tree", label));
+        }
+        place_.address = address.value_or(Gva{});
     }
 
     void symbol(const SyntaxNode& node) {
@@ -178,8 +186,7 @@ std::string render_symbol(const engine::Place& place, const Names& names) {
 std::string render_body(const engine::Place& place, const Names& names) {
     switch (place.kind) {
         case Kind::mark: return fmt::format("mark({})", word_of(marks, place.mark));
-        case Kind::handler:
-            return fmt::format("handler({})", place.entry == abi::Entry::none ? "irq" : abi::entry_class(place.entry).name);
+        case Kind::handler: return fmt::format("handler({})", abi::entry_class(place.entry).name);
         case Kind::symbol: return render_symbol(place, names);
         case Kind::step: return fmt::format("step {}", place.occurrence);
         default: return word_of(place_words, place.kind);

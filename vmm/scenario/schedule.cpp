@@ -11,8 +11,6 @@ using engine::Event;
 using engine::EventKind;
 using What = decltype(engine::Step::what);
 
-constexpr std::uint64_t first_interrupt = 0x20;  ///< vectors below are exceptions (SDM 7.3.1)
-constexpr std::uint64_t int80_vector = 0x80;
 constexpr std::uint32_t user_read_fault = 4;  ///< #PF error code: user mode, read, not present (SDM 5.12, "Page-Fault Exception")
 constexpr std::uint64_t user_half_end = 0x0000800000000000;
 constexpr std::uint64_t kernel_half = 0xffff800000000000;
@@ -23,22 +21,26 @@ std::optional<Vector> irq_vector(const Context& context, const SyntaxNode& sourc
         return Vector(*named);
     }
     const auto value = read_number(text);
-    if (!value) {
-        context.error(source, fmt::format("unknown interrupt \"{}\"", text), suggestion(text, words(irq_names)));
-    } else if (*value < first_interrupt || *value > 0xff || *value == int80_vector) {
-        context.error(source, fmt::format("vector {} is no interrupt", text),
-                      "interrupts have the vectors 0x20 to 0xff, 0x80 excepted");
+    for (const auto& named : irq_names) {
+        if (value == named.value) {
+            return Vector(named.value);
+        }
+    }
+    if (value) {
+        context.error(source, fmt::format("the guest has no interrupt with vector {}", text),
+                      fmt::format("timer has {:#x}, device {:#x}", abi::timer_vector, abi::device_vector));
     } else {
-        return Vector(static_cast<std::uint8_t>(*value));
+        context.error(source, fmt::format("unknown interrupt \"{}\"", text), suggestion(text, words(irq_names)));
     }
     return std::nullopt;
 }
 
+/// Address 0 is left out: Event uses it for "wherever the thread's stub faults".
 bool fault_address(const Context& context, const SyntaxNode& node, Event& event) {
     const auto value = read_number(context.text(node));
-    if (!value || (*value >= user_half_end && *value < kernel_half)) {
-        context.error(node, fmt::format("{} is not a canonical address", context.text(node)),
-                      "user addresses end below 0x800000000000, kernel addresses start at 0xffff800000000000");
+    if (!value || *value == 0 || (*value >= user_half_end && *value < kernel_half)) {
+        context.error(node, fmt::format("{} is no address to fault at", context.text(node)),
+                      "user addresses are 0x1 to 0x7fffffffffff, kernel addresses start at 0xffff800000000000");
         return false;
     }
     event.address = Gva(*value);
@@ -49,6 +51,9 @@ bool fault_address(const Context& context, const SyntaxNode& node, Event& event)
 std::optional<Event> build_event(const Context& context, const SyntaxNode& node) {
     Event event;
     event.text = context.text(node);
+    while (event.text.ends_with(' ')) {
+        event.text.pop_back();
+    }
     if (node.kind == Syntax::event_irq) {
         const auto vector = irq_vector(context, node.children.front());
         event.vector = vector.value_or(Vector{0});
@@ -56,13 +61,13 @@ std::optional<Event> build_event(const Context& context, const SyntaxNode& node)
     }
     if (node.kind == Syntax::event_pf) {
         event.kind = EventKind::page_fault;
+        if (node.children.empty()) {
+            return event;
+        }
         return fault_address(context, node.children.front(), event) ? std::optional(event) : std::nullopt;
     }
     if (node.kind == Syntax::call) {
         event.kind = EventKind::call;
-        while (event.text.ends_with(' ')) {
-            event.text.pop_back();
-        }
         const auto call = build_call(context, node, abi::ThreadKind::user);
         event.call = call.value_or(abi::Op{});
         return call ? std::optional(event) : std::nullopt;
@@ -73,31 +78,62 @@ std::optional<Event> build_event(const Context& context, const SyntaxNode& node)
 
 using Target = std::variant<CpuId, engine::ThreadIndex>;
 
-std::optional<Target> build_target(const Context& context, const SyntaxNode& node, const std::optional<Event>& event) {
-    const bool instruction = event && event->kind != EventKind::irq && event->kind != EventKind::nmi &&
-                             event->kind != EventKind::machine_check;
+/// Events that come from outside, whatever runs on the CPU.
+bool asynchronous(EventKind kind) {
+    return kind == EventKind::irq || kind == EventKind::nmi || kind == EventKind::machine_check;
+}
+
+/// An event on a CPU is put there whatever the CPU does; one on a thread is caused by the thread's own user code.
+bool fits_cpu(const Context& context, const SyntaxNode& node, const SyntaxNode& event_node, const Event& event) {
+    if (event.kind == EventKind::call) {
+        context.error(node, "a system call is made by a thread, not by a CPU",
+                      suggestion("", context.names.thread_names()));
+        return false;
+    }
+    if (event.kind == EventKind::page_fault && event_node.children.empty()) {
+        context.error(event_node, "a page fault on a CPU needs its address", "write pf(0x40000000)");
+        return false;
+    }
+    return true;
+}
+
+bool fits_thread(const Context& context, const SyntaxNode& node, const SyntaxNode& event_node, const Event& event,
+                 engine::ThreadIndex thread) {
+    if (asynchronous(event.kind)) {
+        context.error(node, fmt::format("{} comes to a CPU, not to a thread", event.text),
+                      fmt::format("write \"run {} until user\", then inject it on cpu0", context.text(node)));
+        return false;
+    }
+    if (context.names.threads[thread].kind == abi::ThreadKind::kthread) {
+        context.error(node, fmt::format("{} is a kthread: it has no user mode to be in", context.text(node)),
+                      event.kind == EventKind::call ? "a kthread's calls stand in its program"
+                                                    : "on a CPU (cpu0) the event hits whatever runs there");
+        return false;
+    }
+    if (event.kind == EventKind::page_fault && !event_node.children.empty()) {
+        context.error(event_node, "a thread faults in its own demand area, at an address nobody chooses",
+                      "write pf without an address, or inject it on cpu0");
+        return false;
+    }
+    return true;
+}
+
+std::optional<Target> build_target(const Context& context, const SyntaxNode& node, const SyntaxNode& event_node,
+                                   const std::optional<Event>& event) {
     if (looks_like_cpu(context.text(node))) {
         const auto cpu = context.cpu(node);
-        if (cpu && event && event->kind == EventKind::call) {
-            context.error(node, "a system call is made by a thread, not by a CPU",
-                          suggestion("", context.names.thread_names()));
-            return std::nullopt;
-        }
-        return cpu ? std::optional<Target>(*cpu) : std::nullopt;
+        const bool fits = !event || fits_cpu(context, node, event_node, *event);
+        return cpu && fits ? std::optional<Target>(*cpu) : std::nullopt;
     }
     const auto thread = context.thread(node);
-    if (thread && instruction && context.names.threads[*thread].kind == abi::ThreadKind::kthread) {
-        context.error(node, fmt::format("{} is a kthread: it has no user mode to be in", context.text(node)),
-                      "on a CPU (cpu0) the event hits whatever runs there");
-        return std::nullopt;
-    }
-    return thread ? std::optional<Target>(*thread) : std::nullopt;
+    const bool fits = !thread || !event || fits_thread(context, node, event_node, *event, *thread);
+    return thread && fits ? std::optional<Target>(*thread) : std::nullopt;
 }
 
 std::optional<What> inject(const Context& context, const SyntaxNode& node) {
-    auto event = build_event(context, node.children.front());
-    const SyntaxNode& target_node = *node.child(Syntax::target);
-    const auto target = build_target(context, target_node, event);
+    const SyntaxNode& event_node = node.children.front();
+    auto event = build_event(context, event_node);
+    const auto target = build_target(context, *node.child(Syntax::target), event_node, event);
     bool ok = event && target;
     bool resched = false;
     for (const SyntaxNode& child : node.children) {
@@ -215,14 +251,8 @@ std::optional<engine::Step> read_step(const Piece& piece, const Names& names, st
 
 std::string render(const Event& event) {
     switch (event.kind) {
-        case EventKind::irq:
-            for (const auto& named : irq_names) {
-                if (Vector(named.value) == event.vector) {
-                    return fmt::format("irq({})", named.text);
-                }
-            }
-            return fmt::format("irq({})", event.vector);
-        case EventKind::page_fault: return fmt::format("pf({})", event.address);
+        case EventKind::irq: return fmt::format("irq({})", word_of(irq_names, event.vector.value()));
+        case EventKind::page_fault: return event.address == Gva{} ? "pf" : fmt::format("pf({})", event.address);
         case EventKind::call: return render(event.call, abi::ThreadKind::user);
         default: return word_of(simple_events, event.kind);
     }

@@ -17,7 +17,7 @@
 namespace stackrig::scenario {
 
 inline constexpr std::uint64_t deepest = 15 * 1024;  ///< bytes of stack a call or handler may ask for: 16K less frames
-inline constexpr std::uint32_t most_objects = 8;     ///< mutexes, and event queues, of the guest
+inline constexpr std::uint32_t most_objects = 16;    ///< mutexes, and event queues, of the guest
 inline constexpr std::uint32_t most_hogged = 32;     ///< frames one thread can hog (abi::Thread::hogged)
 
 /// Decimal or 0x number; nothing on overflow.

@@ -105,7 +105,7 @@ STACKRIG_EXPECT(kw_need_resched, "need_resched", "need_resched");
 STACKRIG_EXPECT(kw_on, "\"on\" and a CPU or thread", "on with deep");
 STACKRIG_EXPECT(target, "a CPU (cpu0) or a thread");
 STACKRIG_EXPECT(fail_what, "\"next N allocations\" or \"all allocations\"", "next all");
-STACKRIG_EXPECT(fail_count, "how many allocations are to fail");
+STACKRIG_EXPECT(fail_count, "the number of allocations");
 STACKRIG_EXPECT(kw_allocations, "\"allocations\"", "allocations");
 STACKRIG_EXPECT(place, "a place", "user sleeps exits idle mark handler");
 STACKRIG_EXPECT(place_body, "a place", "user sleeps exits idle mark handler");
@@ -114,11 +114,11 @@ STACKRIG_EXPECT(mark_name, "the name of a mark");
 STACKRIG_EXPECT(handler_name, "the name of an entry");
 STACKRIG_EXPECT(offset, "an offset such as 0x10");
 STACKRIG_EXPECT(occurrence, "a number, as in #2");
-STACKRIG_EXPECT(predicate, "a predicate");
-STACKRIG_EXPECT(or_expression, "a predicate");
-STACKRIG_EXPECT(or_term, "a comparison");
-STACKRIG_EXPECT(and_term, "a comparison");
-STACKRIG_EXPECT(operand, "a fact, a number, \"!\" or \"(\"");
+STACKRIG_EXPECT(predicate, "a predicate", "!");
+STACKRIG_EXPECT(or_expression, "a predicate", "!");
+STACKRIG_EXPECT(or_term, "a comparison", "!");
+STACKRIG_EXPECT(and_term, "a comparison", "!");
+STACKRIG_EXPECT(operand, "a fact, a number, \"!\" or \"(\"", "!");
 STACKRIG_EXPECT(unchained, "one comparison at a time: write a < b && b < c");
 STACKRIG_EXPECT(predicate_end, "an operator or the end", "== != < <= > >= && ||");
 STACKRIG_EXPECT(fact_argument, "a CPU, a thread or a mark");
@@ -201,14 +201,16 @@ std::vector<std::string> split(std::string_view words) {
 }
 
 /// What people from other languages write for an operator.
-const char* operator_meant(std::string_view found) {
-    if (found == "and" || found == "&") {
-        return "&&";
+constexpr std::pair<const char*, const char*> foreign_operators[] = {
+    {"and", "&&"}, {"&", "&&"}, {"or", "||"}, {"|", "||"}, {"=", "=="}, {"not", "!"}};
+
+std::string operator_meant(std::string_view found, const std::vector<std::string>& wanted) {
+    for (const auto& [foreign, ours] : foreign_operators) {
+        if (found == foreign && std::count(wanted.begin(), wanted.end(), ours) > 0) {
+            return ours;
+        }
     }
-    if (found == "or" || found == "|") {
-        return "||";
-    }
-    return found == "=" ? "==" : nullptr;
+    return {};
 }
 
 SyntaxError explain(std::string_view sentence, const Mismatch& mismatch) {
@@ -219,10 +221,7 @@ SyntaxError explain(std::string_view sentence, const Mismatch& mismatch) {
     const std::string_view found = sentence.substr(error.begin, error.end - error.begin);
     error.text = found.empty() ? fmt::format("expected {}, but the sentence ends here", mismatch.expected.what)
                                : fmt::format("expected {}, found \"{}\"", mismatch.expected.what, found);
-    if (const char* meant = operator_meant(found);
-        meant != nullptr && std::count(error.wanted.begin(), error.wanted.end(), meant) > 0) {
-        error.wanted = {meant};
-    }
+    error.meant = operator_meant(found, error.wanted);
     return error;
 }
 

@@ -27,7 +27,7 @@ enum class Syntax {
     thread,
     event_irq,  ///< irq_source
     irq_source,
-    event_pf,  ///< fault_address
+    event_pf,  ///< [fault_address]
     fault_address,
     event_simple,
     resched,
@@ -74,6 +74,7 @@ struct SyntaxError {
     std::size_t end = 0;              ///< of the offending word; equal to begin at the end of the sentence
     std::string text;                 ///< `expected a place, found "usr"`
     std::vector<std::string> wanted;  ///< the words that could stand there
+    std::string meant;                ///< what the word is called here, when other languages have it; or empty
 };
 
 enum class SentenceKind { operation, step, place, predicate };

@@ -43,9 +43,9 @@ std::string Table::path(std::string_view key) const {
     return name_.empty() ? fmt::format("\"{}\"", key) : fmt::format("\"{}\" of {}", key, name_);
 }
 
-void Table::only(const std::vector<std::string>& known) const {
+void Table::only(const std::vector<std::string>& known, std::string_view silent) const {
     for (const Member& member : value_.members) {
-        if (std::find(known.begin(), known.end(), member.key) != known.end()) {
+        if (member.key == silent || std::find(known.begin(), known.end(), member.key) != known.end()) {
             continue;
         }
         std::string hint = home_hint(member.key);

@@ -24,8 +24,9 @@ class Table {
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] bool has(std::string_view key) const { return value_.member(key) != nullptr; }
 
-    /// Reports each key that is not in `known`, with the nearest known one or the table where it belongs.
-    void only(const std::vector<std::string>& known) const;
+    /// Reports each key that is not in `known`, with the nearest known one or the table where it belongs. `silent`: a
+    /// key that gets its own, better message elsewhere.
+    void only(const std::vector<std::string>& known, std::string_view silent = {}) const;
     void missing(std::string_view key, std::string hint) const;
 
     [[nodiscard]] std::optional<std::string> string(std::string_view key) const;

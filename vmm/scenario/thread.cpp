@@ -71,7 +71,7 @@ void Loader::thread(const Member& member) {
     }
     const Table table(member.value, fmt::format("[threads.{}]", member.key), reporter_);
     // `schedule` is dealt with by find_schedule(), which knows what was meant.
-    table.only({"kind", "cpu", "program", "loop", "schedule"});
+    table.only({"kind", "cpu", "program", "loop"}, "schedule");
     engine::ThreadPlan plan;
     plan.name = member.key;
     if (table.choice("kind", {"user", "kthread"}).value_or(0) == 1) {

@@ -37,7 +37,7 @@ std::vector<std::string> make_reserved() {
                                     "next",   "all",   "allow",  "allocations", "allocation",  "expect",       "user",
                                     "sleeps", "exits", "idle",   "end",         "mark",        "handler",      "deep",
                                     "call",   "irq",   "pf",     "reserve",     "cache",       "hands",        "free",
-                                    "leaked", "mapped", "pend",  "loan",        "asleep",      "alive",        "seen"};
+                                    "leaked", "mapped", "pend",  "not",         "loan",        "asleep",      "alive",        "seen"};
     append_words(out, simple_ops);
     append_words(out, counted_ops);
     append_words(out, call_words);
