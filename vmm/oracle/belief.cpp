@@ -56,16 +56,16 @@ void check_bad_values(const Scene& s) {
 }
 
 void check_current(const Scene& s, const CpuView& cpu) {
-    if (!cpu.online || s.history.cpu(cpu.regs->cpu).switching || !s.judge.examine(Inv::i17)) {
+    if (!cpu.online || s.history.cpu(cpu.regs.cpu).switching || !s.judge.examine(Inv::i17)) {
         return;
     }
-    if (cpu.regs->user_mode() && !cpu.running) {
-        s.judge.report(Inv::i17, {}, fmt::format("root of {}", cpu.regs->cpu),
-                       fmt::format("{} is in user mode under root {}, which belongs to no thread.", cpu.regs->cpu,
-                                   cpu.regs->cr3));
+    if (cpu.regs.user_mode() && !cpu.running) {
+        s.judge.report(Inv::i17, {}, fmt::format("root of {}", cpu.regs.cpu),
+                       fmt::format("{} is in user mode under root {}, which belongs to no thread.", cpu.regs.cpu,
+                                   cpu.regs.cr3));
     } else if (cpu.running && cpu.current && *cpu.running != *cpu.current) {
-        s.judge.report(Inv::i17, {*cpu.running, *cpu.current}, fmt::format("current of {}", cpu.regs->cpu),
-                       fmt::format("{} believes it runs {}, but by RSP and CR3 it runs {}.", cpu.regs->cpu,
+        s.judge.report(Inv::i17, {*cpu.running, *cpu.current}, fmt::format("current of {}", cpu.regs.cpu),
+                       fmt::format("{} believes it runs {}, but by RSP and CR3 it runs {}.", cpu.regs.cpu,
                                    s.name(*cpu.current), s.name(*cpu.running)));
     }
 }
@@ -82,7 +82,7 @@ void check_free_count(const Scene& s) {
 std::uint32_t lent_by_all(const Scene& s, ThreadId t) {
     std::uint32_t sum = 0;
     for (const CpuView& cpu : s.view.cpus) {
-        sum += s.history.lent(s.view, t, cpu.regs->cpu);
+        sum += s.history.lent(t, cpu.regs.cpu);
     }
     return sum;
 }
@@ -153,9 +153,9 @@ void check_roots(const Scene& s) {
     s.judge.examine(Inv::i18);
     for (const CpuView& cpu : s.view.cpus) {
         if (cpu.online && cpu.own_tables) {
-            s.judge.report(Inv::i18, {}, fmt::format("root of {}", cpu.regs->cpu),
+            s.judge.report(Inv::i18, {}, fmt::format("root of {}", cpu.regs.cpu),
                            fmt::format("The stack area under CR3 {} of {} is not the one of the kernel's root {:#x}.",
-                                       cpu.regs->cr3, cpu.regs->cpu, s.view.kernel.kernel_cr3));
+                                       cpu.regs.cr3, cpu.regs.cpu, s.view.kernel.kernel_cr3));
         }
     }
 }

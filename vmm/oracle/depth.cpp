@@ -41,7 +41,7 @@ const char* name_of(Window window) {
 void DepthTracker::observe(const View& view, const History& history) {
     for (const CpuView& cpu : view.cpus) {
         const bool on_stack = cpu.rsp.where == StackPointer::Where::thread_stack;
-        if (!on_stack || cpu.regs->user_mode() || !cpu.running || !view.exists(*cpu.running) ||
+        if (!on_stack || cpu.regs.user_mode() || !cpu.running || !view.exists(*cpu.running) ||
             view.thread(*cpu.running).kind != abi::ThreadKind::user) {
             continue;
         }

@@ -11,7 +11,7 @@ const CpuView* Facts::cpu(CpuId id) const { return id.value() < view_.cpus.size(
 std::uint64_t Facts::reserve(CpuId id) const { return cpu(id) != nullptr ? cpu(id)->belief.reserve.count : 0; }
 std::uint64_t Facts::cache(CpuId id) const { return cpu(id) != nullptr ? cpu(id)->belief.cache.count : 0; }
 std::uint64_t Facts::hands(CpuId id) const { return cpu(id) != nullptr ? cpu(id)->belief.hands.count : 0; }
-std::uint64_t Facts::reserve_users(CpuId id) const { return history_.holders(view_, id).size(); }
+std::uint64_t Facts::reserve_users(CpuId id) const { return history_.holders(id).size(); }
 std::uint64_t Facts::free() const { return view_.free_list.size(); }
 
 std::uint64_t Facts::leaked() const {
@@ -31,7 +31,7 @@ bool Facts::pend(ThreadId t) const { return view_.exists(t) && view_.thread(t).p
 std::uint64_t Facts::loan(ThreadId t) const {
     std::uint64_t sum = 0;
     for (const CpuView& c : view_.cpus) {
-        sum += history_.lent(view_, t, c.regs->cpu);
+        sum += history_.lent(t, c.regs.cpu);
     }
     return sum;
 }
@@ -45,7 +45,7 @@ bool Facts::alive(ThreadId t) const { return view_.alive(t) && history_.thread(t
 
 bool Facts::user(ThreadId t) const {
     return std::any_of(view_.cpus.begin(), view_.cpus.end(),
-                       [t](const CpuView& c) { return c.running == t && c.regs->user_mode(); });
+                       [t](const CpuView& c) { return c.running == t && c.regs.user_mode(); });
 }
 
 }  // namespace stackrig::oracle

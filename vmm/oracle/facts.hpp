@@ -9,7 +9,7 @@
 
 namespace stackrig::oracle {
 
-/// Valid until the oracle's next observe(), and as long as the stop it has seen last. Unknown CPUs and threads count 0.
+/// Valid until the oracle's next observe(). Unknown CPUs and threads count 0.
 class Facts {
   public:
     Facts(const View& view, const History& history) : view_(view), history_(history) {}

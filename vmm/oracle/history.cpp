@@ -76,6 +76,7 @@ void History::observe(const View& view) {
             threads_[id] = {};  // the entry of a dead thread serves a new one
         }
     }
+    find_loans(view);
     const bool rest_before = data_at_rest();
     follow_modes(view);
     const engine::StopCause& cause = view.stop->cause;
@@ -109,7 +110,7 @@ void History::follow_mode(const View& view, const CpuView& cpu) {
         }
         return;
     }
-    if (cpu.regs->user_mode()) {
+    if (cpu.regs.user_mode()) {
         if (h.phase != Phase::user) {
             arrive(t);
         }
@@ -286,7 +287,7 @@ void History::begin_exit(const View& view, ThreadId t) {
     h.hook_cpu = view.stop->cpu;
     ++h.visit.exits;
     h.to_return_count = 0;
-    h.visit.lent_at_exit = lent(view, t, view.stop->cpu);
+    h.visit.lent_at_exit = lent(t, view.stop->cpu);
     if (const SlotView* slot = view.slot_of(t)) {
         for (unsigned i = 1; i <= abi::extra_pages; ++i) {
             if (slot->page[i].present()) {
@@ -365,21 +366,41 @@ void History::settle(const View& view, std::uint32_t reserve_pages) {
     }
 }
 
-std::uint32_t History::lent(const View& view, ThreadId t, CpuId cpu) const {
-    const SlotView* slot = view.exists(t) ? view.slot_of(t) : nullptr;
-    std::uint32_t count = 0;
-    for (unsigned i = 1; slot != nullptr && i <= abi::extra_pages; ++i) {
-        const Place from = slot->page[i].present() ? origin(slot->page[i].frame()) : Place{};
-        count += from.kind == PlaceKind::reserve && from.owner == cpu.value() ? 1 : 0;
+void History::find_loans(const View& view) {
+    loans_.clear();
+    for (const Pfn pfn : view.frames->seen()) {
+        const Place at = view.frames->at(pfn).solid;
+        const Place from = origin_[pfn.value()];
+        if (from.kind != PlaceKind::reserve || at.kind != PlaceKind::stack_page || at.page == 0 ||
+            !view.slots[at.owner].owner) {
+            continue;
+        }
+        const ThreadId t = *view.slots[at.owner].owner;
+        const CpuId cpu{from.owner};
+        const auto known = std::find_if(loans_.begin(), loans_.end(),
+                                        [&](const Loan& l) { return l.thread == t && l.cpu == cpu; });
+        if (known == loans_.end()) {
+            loans_.push_back({t, cpu, 1});
+        } else {
+            ++known->pages;
+        }
     }
-    return count;
 }
 
-std::vector<ThreadId> History::holders(const View& view, CpuId cpu) const {
+std::uint32_t History::lent(ThreadId t, CpuId cpu) const {
+    for (const Loan& loan : loans_) {
+        if (loan.thread == t && loan.cpu == cpu) {
+            return loan.pages;
+        }
+    }
+    return 0;
+}
+
+std::vector<ThreadId> History::holders(CpuId cpu) const {
     std::vector<ThreadId> found;
-    for (std::uint32_t id = 0; id < view.threads.size(); ++id) {
-        if (lent(view, ThreadId(id), cpu) > 0) {
-            found.push_back(ThreadId(id));
+    for (const Loan& loan : loans_) {
+        if (loan.cpu == cpu) {
+            found.push_back(loan.thread);
         }
     }
     return found;

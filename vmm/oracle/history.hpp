@@ -94,9 +94,9 @@ class History {
     /// Last cache, reserve or free list it came from before this stop; `none` for a page given at birth.
     [[nodiscard]] Place origin(Pfn pfn) const { return pfn.value() < origin_.size() ? origin_[pfn.value()] : Place{}; }
     /// How many of P1..P3 of `t` came from the reserve of `cpu` and have not been made good.
-    [[nodiscard]] std::uint32_t lent(const View& view, ThreadId t, CpuId cpu) const;
+    [[nodiscard]] std::uint32_t lent(ThreadId t, CpuId cpu) const;
     /// Threads that hold pages of the reserve of `cpu`.
-    [[nodiscard]] std::vector<ThreadId> holders(const View& view, CpuId cpu) const;
+    [[nodiscard]] std::vector<ThreadId> holders(CpuId cpu) const;
 
     /// How often a mark was raised about a thread (of its own, where the mark names none), and by a CPU.
     [[nodiscard]] std::uint64_t seen(abi::Mark mark, ThreadId t) const;
@@ -112,6 +112,7 @@ class History {
     void follow_exit(const View& view, const engine::MarkStop& mark, ThreadId t);
     void follow_life(const View& view, const engine::MarkStop& mark, ThreadId t);
     void note_sources(const View& view);
+    void find_loans(const View& view);
     void start_visit(ThreadId t, abi::Entry entry);
     void arrive(ThreadId t);
     void pass_site(ThreadId t, abi::Entry entry);
@@ -126,6 +127,12 @@ class History {
     std::uint64_t free_generation_ = 0;
     std::vector<Place> settled_;
     std::vector<Place> origin_;
+    struct Loan {
+        ThreadId thread;
+        CpuId cpu;
+        std::uint32_t pages;
+    };
+    std::vector<Loan> loans_;  ///< of this stop, by thread
     Turn turn_;
     std::optional<ThreadId> just_entered_;
     ThreadHistory nobody_;

@@ -41,9 +41,9 @@ bool ends_hook(abi::Mark mark) { return mark == abi::Mark::enter_done || mark ==
 
 void check_inv8_irqs(const Scene& s) {
     const CpuView& here = s.view.here();
-    const bool inside = here.running && s.thread(*here.running).in_hook() && !here.regs->user_mode();
+    const bool inside = here.running && s.thread(*here.running).in_hook() && !here.regs.user_mode();
     const bool moving = s.mark() != nullptr && (moves_pages(s.mark()->mark) || ends_hook(s.mark()->mark));
-    if ((!inside && !moving) || !s.judge.examine(Inv::inv8) || !here.regs->irqs_on()) {
+    if ((!inside && !moving) || !s.judge.examine(Inv::inv8) || !here.regs.irqs_on()) {
         return;
     }
     const ThreadId t = here.running.value_or(ThreadId(0));

@@ -15,8 +15,9 @@ constexpr Invariant all[] = {
      "A frame used for stacks is in exactly one of: a stack PTE, a cache, a reserve, the hands of a hook. The hands may "
      "hold a frame that is also in the place it leaves or reaches. Frames on the free list are nowhere else, and none "
      "is lost; between two instructions one frame per CPU may be in flight.",
-     "At each stop, all stack PTEs, caches, reserves and hands; the free list and the frame table whenever they "
-     "changed. Labels and lists are compared where the guest's data is at rest.",
+     "At each stop, all stack PTEs, caches, reserves and hands; the frame table and the free list too, except after a "
+     "single instruction that leaves the list's head alone. Labels and lists are compared where the guest's data is at "
+     "rest.",
      file, Basis::claim, everywhere},
     {Inv::inv14, "INV-14", "EXIT returns what ENTER took", quotes::exit, quotes::proposal,
      "When EXIT is done, every frame that was in P1..P3 is in the cache of the executing CPU; as many as the reserve "
@@ -95,9 +96,9 @@ bool hook_running(const Scene& s, const CpuView& cpu) {
 void check_hands(const Scene& s) {
     for (const CpuView& cpu : s.view.cpus) {
         if (cpu.readable && cpu.belief.hands.count > 0 && !hook_running(s, cpu)) {
-            s.judge.report(Inv::inv4, {}, fmt::format("hands of {}", cpu.regs->cpu),
+            s.judge.report(Inv::inv4, {}, fmt::format("hands of {}", cpu.regs.cpu),
                            fmt::format("{} frames are in the hands of {}, but no hook runs there.",
-                                       cpu.belief.hands.count, cpu.regs->cpu));
+                                       cpu.belief.hands.count, cpu.regs.cpu));
         }
     }
 }

@@ -111,7 +111,7 @@ void check_inv5_short(const Scene& s) {
         return;
     }
     const ThreadId t = *s.history.turn().thread;
-    for (const ThreadId holder : s.history.holders(s.view, s.cpu())) {
+    for (const ThreadId holder : s.history.holders(s.cpu())) {
         if (holder != t) {
             return;
         }
@@ -124,14 +124,14 @@ void check_inv5_short(const Scene& s) {
 
 void check_inv11(const Scene& s) {
     for (const CpuView& cpu : s.view.cpus) {
-        if (!cpu.regs->user_mode() || !cpu.running || !s.view.exists(*cpu.running) || !s.judge.examine(Inv::inv11)) {
+        if (!cpu.regs.user_mode() || !cpu.running || !s.view.exists(*cpu.running) || !s.judge.examine(Inv::inv11)) {
             continue;
         }
         const std::uint8_t mapped = s.view.mapped(*cpu.running);
         if (mapped != only_p0) {
             s.judge.report(Inv::inv11, {*cpu.running}, fmt::format("stack of {}", s.name(*cpu.running)),
                            fmt::format("{} runs {} in user mode with {} of its kernel stack mapped; it must be {{P0}}.",
-                                       cpu.regs->cpu, s.name(*cpu.running), pages_text(mapped)));
+                                       cpu.regs.cpu, s.name(*cpu.running), pages_text(mapped)));
         }
     }
 }

@@ -25,7 +25,7 @@ class Oracle {
     /// words (panic, warn) are judged.
     std::span<const Violation> observe(const engine::Stop& stop);
 
-    /// Valid until the next observe(), and as long as the last stop.
+    /// Valid until the next observe(), after the end of the run too.
     [[nodiscard]] Facts facts() const { return {view(), history_}; }
     [[nodiscard]] const View& view() const { return *view_; }
     [[nodiscard]] const History& history() const { return history_; }

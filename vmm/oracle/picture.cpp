@@ -108,14 +108,14 @@ std::string cpu_block(const View& view, const History& history, const CpuView& c
     if (cpu.running && view.exists(*cpu.running)) {
         who = fmt::format("{}: {}", name_of(view, *cpu.running), doing(history.thread(*cpu.running)));
     }
-    std::string out = clipped(fmt::format("{}  {}, IF={}{}, {}", cpu.regs->cpu,
-                                          cpu.regs->user_mode() ? "user mode" : "kernel mode",
-                                          cpu.regs->irqs_on() ? 1 : 0, cpu.regs->nmi_masked ? ", NMI masked" : "", who));
+    std::string out = clipped(fmt::format("{}  {}, IF={}{}, {}", cpu.regs.cpu,
+                                          cpu.regs.user_mode() ? "user mode" : "kernel mode",
+                                          cpu.regs.irqs_on() ? 1 : 0, cpu.regs.nmi_masked ? ", NMI masked" : "", who));
     if (cpu.running && cpu.current && *cpu.running != *cpu.current) {
         out += clipped(fmt::format("      current {}: wrong", name_of(view, *cpu.current)));
     }
-    out += clipped(fmt::format("      RIP     {} {}", cpu.regs->rip, style.symbol ? style.symbol(cpu.regs->rip) : ""));
-    out += clipped(fmt::format("      RSP     {} {}", cpu.regs->rsp, rsp_text(view, cpu.rsp)));
+    out += clipped(fmt::format("      RIP     {} {}", cpu.regs.rip, style.symbol ? style.symbol(cpu.regs.rip) : ""));
+    out += clipped(fmt::format("      RSP     {} {}", cpu.regs.rsp, rsp_text(view, cpu.rsp)));
     if (cpu.readable) {
         out += stash_lines("cache", cpu.belief.cache, "");
         out += stash_lines("reserve", cpu.belief.reserve, fmt::format(" of {}", style.reserve_pages));
@@ -126,9 +126,9 @@ std::string cpu_block(const View& view, const History& history, const CpuView& c
     return out;
 }
 
-std::string thread_line(const View& view, const History& history, ThreadId t) {
+std::string thread_line(const View& view, const History& history, ThreadId t, std::size_t name_width) {
     const abi::Thread& thread = view.thread(t);
-    std::string out = fmt::format("{:<15} {} {:<7} {}{}", name_of(view, t), strip(view, history, t),
+    std::string out = fmt::format("{:<{}}  {} {:<7} {}{}", name_of(view, t), name_width, strip(view, history, t),
                                   name_of(thread.kind), name_of(thread.state),
                                   thread.state == abi::ThreadState::blocked ? wait_text(thread) : "");
     if (thread.kind == abi::ThreadKind::user) {
@@ -144,14 +144,14 @@ std::string owner_text(const View& view, const History& history, Place place, Pf
         return fmt::format("ALSO IN {}", place_text(view, other));
     }
     if (place.page == 0) {
-        return "its own";
+        return "own";
     }
     const Place origin = history.origin(pfn);
     switch (origin.kind) {
-        case PlaceKind::cache: return fmt::format("from {}", place_text(view, origin));
-        case PlaceKind::reserve: return fmt::format("on loan from {}", place_text(view, origin));
-        case PlaceKind::free_list: return "from the allocator";
-        default: return "its own";
+        case PlaceKind::cache: return fmt::format("cache of cpu{}", origin.owner);
+        case PlaceKind::reserve: return fmt::format("RESERVE of cpu{}", origin.owner);
+        case PlaceKind::free_list: return "allocator";
+        default: return "own";
     }
 }
 
@@ -188,7 +188,7 @@ std::string page_lines(const View& view, const History& history, ThreadId t) {
         const bool here = pointer.where == Where::thread_stack && pointer.slot.value() == view.thread(t).slot &&
                           pointer.page == i;
         if (here) {
-            line += fmt::format("  <- {} {}", label, pointer.depth);
+            line += fmt::format("  <- {}, {} deep", label, pointer.depth);
         }
         out += clipped(line);
     }
@@ -256,12 +256,16 @@ std::string picture(const View& view, const History& history, const PictureStyle
     if (!view.readable) {
         return "the kernel has not set up its state yet\n";
     }
-    std::string out = clipped(fmt::format("stop {} on {}: {}", view.stop->index, view.stop->cpu,
-                                          cause_text(view.stop->cause)));
+    std::string out = clipped(fmt::format("stop {} on {}: {}", view.stop_index, view.stop_cpu,
+                                          cause_text(view.cause)));
     for (const CpuView& cpu : view.cpus) {
         out += cpu_block(view, history, cpu, style);
     }
     out += fmt::format("free pages: {}{}\n", view.free_list.size(), view.free_list_broken ? ", list broken" : "");
+    std::size_t width = 4;
+    for (std::uint32_t id = 0; id < view.threads.size(); ++id) {
+        width = std::max(width, name_of(view, ThreadId(id)).size());
+    }
     for (std::uint32_t id = 0; id < view.threads.size(); ++id) {
         const ThreadId t{id};
         const bool idle = view.thread(t).kind == abi::ThreadKind::idle;
@@ -269,7 +273,7 @@ std::string picture(const View& view, const History& history, const PictureStyle
         if (!view.exists(t) || (idle && !detail)) {
             continue;
         }
-        out += thread_line(view, history, t);
+        out += thread_line(view, history, t, width);
         if (detail) {
             out += page_lines(view, history, t);
         }

@@ -34,7 +34,7 @@ constexpr Invariant all[] = {
 };
 
 std::string holders_text(const Scene& s, CpuId cpu) {
-    const auto holders = s.history.holders(s.view, cpu);
+    const auto holders = s.history.holders(cpu);
     if (holders.empty()) {
         return "nobody holds the rest on a stack";
     }
@@ -43,27 +43,27 @@ std::string holders_text(const Scene& s, CpuId cpu) {
 
 void check_inv17(const Scene& s) {
     for (const CpuView& cpu : s.view.cpus) {
-        if (!cpu.online || !cpu.regs->user_mode() || s.reserve_pages == 0 || !s.judge.examine(Inv::inv17) ||
+        if (!cpu.online || !cpu.regs.user_mode() || s.reserve_pages == 0 || !s.judge.examine(Inv::inv17) ||
             cpu.belief.reserve.count == s.reserve_pages) {
             continue;
         }
-        s.judge.report(Inv::inv17, s.history.holders(s.view, cpu.regs->cpu),
-                       fmt::format("reserve of {}", cpu.regs->cpu),
-                       fmt::format("{} runs {} in user mode with {} of {} pages in its reserve; {}.", cpu.regs->cpu,
+        s.judge.report(Inv::inv17, s.history.holders(cpu.regs.cpu),
+                       fmt::format("reserve of {}", cpu.regs.cpu),
+                       fmt::format("{} runs {} in user mode with {} of {} pages in its reserve; {}.", cpu.regs.cpu,
                                    cpu.running ? s.name(*cpu.running) : "an unknown thread",
-                                   cpu.belief.reserve.count, s.reserve_pages, holders_text(s, cpu.regs->cpu)));
+                                   cpu.belief.reserve.count, s.reserve_pages, holders_text(s, cpu.regs.cpu)));
     }
 }
 
 void check_inv19_sharing(const Scene& s) {
     for (const CpuView& cpu : s.view.cpus) {
-        const auto holders = s.history.holders(s.view, cpu.regs->cpu);
+        const auto holders = s.history.holders(cpu.regs.cpu);
         if (holders.empty() || !s.judge.examine(Inv::inv19) || holders.size() == 1) {
             continue;
         }
-        s.judge.report(Inv::inv19, holders, fmt::format("reserve of {}", cpu.regs->cpu),
+        s.judge.report(Inv::inv19, holders, fmt::format("reserve of {}", cpu.regs.cpu),
                        fmt::format("{} hold pages of the reserve of {} at the same time.", names_text(s.view, holders),
-                                   cpu.regs->cpu));
+                                   cpu.regs.cpu));
     }
 }
 
@@ -76,13 +76,13 @@ void check_inv19_demand(const Scene& s) {
         return;
     }
     const ThreadId t = *s.history.turn().thread;
-    for (const ThreadId holder : s.history.holders(s.view, s.cpu())) {
+    for (const ThreadId holder : s.history.holders(s.cpu())) {
         if (holder != t) {
             s.judge.report(Inv::inv19, {t, holder}, fmt::format("reserve of {}", s.cpu()),
                            fmt::format("{} enters by {} on {} and needs the reserve, but {} still holds {} of its pages "
                                        "({}): a second one is needed.",
                                        s.name(t), entry_text(s.thread(t).visit.entry), s.cpu(), s.name(holder),
-                                       s.history.lent(s.view, holder, s.cpu()), name_of(s.thread(holder).phase)));
+                                       s.history.lent(holder, s.cpu()), name_of(s.thread(holder).phase)));
         }
     }
 }
@@ -94,7 +94,7 @@ void check_inv20(const Scene& s) {
         return;
     }
     const ThreadId t = s.history.turn().thread.value_or(ThreadId(0));
-    s.judge.report(Inv::inv20, s.history.holders(s.view, s.cpu()), fmt::format("reserve of {}", s.cpu()),
+    s.judge.report(Inv::inv20, s.history.holders(s.cpu()), fmt::format("reserve of {}", s.cpu()),
                    fmt::format("EXIT of {} is done and user mode is next on {}, but the reserve holds {} of {} pages; {}.",
                                s.name(t), s.cpu(), here.belief.reserve.count, s.reserve_pages,
                                holders_text(s, s.cpu())));
@@ -102,14 +102,14 @@ void check_inv20(const Scene& s) {
 
 void check_inv21(const Scene& s) {
     for (const CpuView& cpu : s.view.cpus) {
-        if (!cpu.running || cpu.regs->user_mode() || s.history.lent(s.view, *cpu.running, cpu.regs->cpu) == 0 ||
-            !s.judge.examine(Inv::inv21) || !cpu.regs->irqs_on()) {
+        if (!cpu.running || cpu.regs.user_mode() || s.history.lent(*cpu.running, cpu.regs.cpu) == 0 ||
+            !s.judge.examine(Inv::inv21) || !cpu.regs.irqs_on()) {
             continue;
         }
-        s.judge.report(Inv::inv21, {*cpu.running}, fmt::format("reserve of {}", cpu.regs->cpu),
-                       fmt::format("IF is set on {} while {} ({}) holds {} pages of its reserve.", cpu.regs->cpu,
+        s.judge.report(Inv::inv21, {*cpu.running}, fmt::format("reserve of {}", cpu.regs.cpu),
+                       fmt::format("IF is set on {} while {} ({}) holds {} pages of its reserve.", cpu.regs.cpu,
                                    s.name(*cpu.running), name_of(s.thread(*cpu.running).phase),
-                                   s.history.lent(s.view, *cpu.running, cpu.regs->cpu)));
+                                   s.history.lent(*cpu.running, cpu.regs.cpu)));
     }
 }
 

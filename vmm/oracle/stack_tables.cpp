@@ -59,13 +59,16 @@ bool StackTables::same_under(const PhysMemory& memory, Gpa root) {
     return true;
 }
 
-Pte StackTables::entry(std::uint32_t slot, unsigned index) const {
+std::array<Pte, 8> StackTables::entries_of(std::uint32_t slot) const {
+    std::array<Pte, 8> out = {};
     const Table& table = tables_[slot / slots_per_table];
-    if (!table.found) {
-        return {};
+    if (table.found) {
+        const std::uint64_t* raw = &table.pte[slot % slots_per_table * out.size()];
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            out[i].raw = (raw[i] & ~table.clear) | table.set;
+        }
     }
-    const std::uint64_t raw = table.pte[slot % slots_per_table * 8 + index];
-    return {(raw & ~table.clear) | table.set};
+    return out;
 }
 
 }  // namespace stackrig::oracle

@@ -1,6 +1,7 @@
 // The PTE pages behind the stack area, found through a page-table root and read in bulk.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -42,8 +43,8 @@ class StackTables {
     [[nodiscard]] bool same_under(const PhysMemory& memory, Gpa root);
 
     [[nodiscard]] bool has_table(std::uint32_t slot) const { return tables_[slot / slots_per_table].found; }
-    /// Entry `index` (0: lowest guard page .. 7: P0) of `slot`, rights of the upper levels applied.
-    [[nodiscard]] Pte entry(std::uint32_t slot, unsigned index) const;
+    /// The entries of `slot`, lowest guard page first, P0 last, rights of the upper levels applied.
+    [[nodiscard]] std::array<Pte, 8> entries_of(std::uint32_t slot) const;
 
   private:
     struct Table {

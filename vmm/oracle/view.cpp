@@ -1,6 +1,7 @@
 // Reading a stop: structures first, then the page tables, then the frames they name. Nothing is taken on trust.
 #include "vmm/oracle/view.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace stackrig::oracle {
@@ -41,6 +42,9 @@ void ViewReader::complain(BadValue::Kind kind, std::string_view what, std::uint3
 const View& ViewReader::read(const engine::Stop& stop) {
     view_ = {};
     view_.stop = &stop;
+    view_.stop_index = stop.index;
+    view_.stop_cpu = stop.cpu;
+    view_.cause = stop.cause;
     bad_.clear();
     const auto kernel = stop.memory.read_as<abi::KernelState>(kernel_state_);
     if (kernel && kernel->magic == abi::boot_magic && kernel->version == abi::abi_version) {
@@ -87,9 +91,10 @@ void ViewReader::read_slots() {
         SlotView& seen = slots_[slot];
         seen = {};
         seen.has_table = tables_.has_table(slot);
+        const std::array<Pte, 8> entries = tables_.entries_of(slot);
         for (unsigned i = 0; i < abi::stack_pages; ++i) {
-            seen.page[i] = tables_.entry(slot, 7 - i);
-            seen.guard[i] = tables_.entry(slot, 3 - i);
+            seen.page[i] = entries[7 - i];
+            seen.guard[i] = entries[3 - i];
             seen.mapped = static_cast<std::uint8_t>(seen.mapped | (seen.page[i].present() ? 1u << i : 0u));
             seen.guards = static_cast<std::uint8_t>(seen.guards | (seen.guard[i].present() ? 1u << i : 0u));
         }
@@ -113,6 +118,27 @@ void ViewReader::assign_slots() {
 
 void ViewReader::read_frames() {
     const std::uint32_t count = view_.kernel.frame_count;
+    book_.begin(std::min(count, static_cast<std::uint32_t>(frames_.size())));
+    // The table is the largest thing to read. Between two instructions labels are not judged, so it has to be read
+    // there only if the free list has moved.
+    const bool one_step = std::holds_alternative<engine::BoundaryStop>(view_.stop->cause);
+    const bool moved = view_.kernel.frames != frames_pointer_ || frames_.size() != count;
+    if (!one_step || moved || view_.kernel.free_head != free_head_before_) {
+        frames_pointer_ = view_.kernel.frames;
+        reread_frames(count);
+    }
+    if (free_list_broken_) {
+        complain(BadValue::Kind::free_list, "free list", static_cast<std::uint32_t>(free_.size()), free_bad_link_);
+    }
+    view_.stack_frames = stack_frames_;
+    view_.uses = uses_;
+    view_.free_list = free_;
+    view_.free_generation = free_generation_;
+    view_.free_list_broken = free_list_broken_;
+    view_.free_labelled = free_labelled_;
+}
+
+void ViewReader::reread_frames(std::uint32_t count) {
     frames_.swap(frames_before_);
     const auto at = count <= ram() / abi::page_bytes
                         ? gpa_of(view_.kernel.frames, count * sizeof(abi::Frame), alignof(abi::Frame), ram())
@@ -126,15 +152,6 @@ void ViewReader::read_frames() {
     if (!same_bytes(frames_, frames_before_) || view_.kernel.free_head != free_head_before_) {
         walk_free_list();
     }
-    if (free_list_broken_) {
-        complain(BadValue::Kind::free_list, "free list", static_cast<std::uint32_t>(free_.size()), free_bad_link_);
-    }
-    view_.stack_frames = stack_frames_;
-    view_.uses = uses_;
-    view_.free_list = free_;
-    view_.free_generation = free_generation_;
-    view_.free_list_broken = free_list_broken_;
-    view_.free_labelled = free_labelled_;
 }
 
 void ViewReader::walk_free_list() {
@@ -198,9 +215,9 @@ void ViewReader::read_cpus() {
 void ViewReader::read_cpu(std::uint32_t index) {
     CpuView& cpu = cpus_[index];
     cpu = {};
-    cpu.regs = &view_.stop->cpus[index];
-    cpu.rsp = locate(cpu.regs->rsp);
-    cpu.own_tables = !tables_.same_under(view_.stop->memory, Gpa(cpu.regs->cr3.value() & root_mask));
+    cpu.regs = view_.stop->cpus[index];
+    cpu.rsp = locate(cpu.regs.rsp);
+    cpu.own_tables = !tables_.same_under(view_.stop->memory, Gpa(cpu.regs.cr3.value() & root_mask));
     if (index < view_.kernel.cpus && index < abi::max_cpus) {
         const std::uint64_t pointer = view_.kernel.percpu[index];
         const auto at = gpa_of(pointer, sizeof(abi::PerCpu), alignof(abi::PerCpu), ram());
@@ -226,13 +243,13 @@ void ViewReader::read_cpu(std::uint32_t index) {
 void ViewReader::find_running(CpuView& cpu, std::uint32_t index) {
     using Where = StackPointer::Where;
     const bool on_thread_stack = cpu.rsp.where == Where::thread_stack || cpu.rsp.where == Where::guard;
-    if (!cpu.regs->user_mode() && on_thread_stack) {
+    if (!cpu.regs.user_mode() && on_thread_stack) {
         // The switch loads CR3 before RSP: on a thread stack it is RSP that says who runs.
         if (cpu.rsp.slot.value() < slots_.size()) {
             cpu.running = slots_[cpu.rsp.slot.value()].owner;
         }
-    } else if (cpu.regs->user_mode() || cpu.rsp.where == Where::user || !last_running_[index]) {
-        cpu.running = thread_by_root(cpu.regs->cr3);
+    } else if (cpu.regs.user_mode() || cpu.rsp.where == Where::user || !last_running_[index]) {
+        cpu.running = thread_by_root(cpu.regs.cr3);
     } else {
         cpu.running = last_running_[index];  // IST, IRQ or trampoline stack: whoever ran when it was entered
     }

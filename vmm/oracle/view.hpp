@@ -40,7 +40,7 @@ inline constexpr std::uint8_t only_p0 = 0b0001;
 inline constexpr std::uint8_t all_pages = 0b1111;
 
 struct CpuView {
-    const engine::CpuState* regs = nullptr;
+    engine::CpuState regs;
     abi::PerCpu belief;
     bool readable = false;                ///< the per-CPU area could be read
     bool online = false;                  ///< it has an idle thread, so it runs threads
@@ -50,8 +50,12 @@ struct CpuView {
     bool own_tables = false;              ///< CR3's stack area is not the kernel root's
 };
 
+/// Apart from `stop` it stands on its own: it may be looked at after the run has ended.
 struct View {
-    const engine::Stop* stop = nullptr;
+    const engine::Stop* stop = nullptr;  ///< only while the stop lasts
+    std::uint64_t stop_index = 0;
+    CpuId stop_cpu;
+    engine::StopCause cause = engine::HaltStop{};
     bool readable = false;  ///< KernelState has its magic and its tables could be read; else nothing below is valid
     abi::KernelState kernel = {};
     std::span<const abi::Thread> threads;  ///< beliefs; index = ThreadId
@@ -67,7 +71,7 @@ struct View {
     bool free_list_broken = false;         ///< cycle or bad link
 
     [[nodiscard]] const CpuView& cpu(CpuId id) const { return cpus[id.value()]; }
-    [[nodiscard]] const CpuView& here() const { return cpus[stop->cpu.value()]; }
+    [[nodiscard]] const CpuView& here() const { return cpus[stop_cpu.value()]; }
     [[nodiscard]] bool exists(ThreadId t) const {
         return t.value() < threads.size() && threads[t.value()].state != abi::ThreadState::unused;
     }
@@ -99,7 +103,7 @@ class ViewReader {
     /// `kernel_state`: physical address of the guest's KernelState.
     explicit ViewReader(Gpa kernel_state) : kernel_state_(kernel_state) {}
 
-    /// The view is valid until the next call, and as long as `stop` is.
+    /// The view is valid until the next call.
     const View& read(const engine::Stop& stop);
 
   private:
@@ -108,6 +112,7 @@ class ViewReader {
     void read_cpus();
     void read_cpu(std::uint32_t index);
     void read_frames();
+    void reread_frames(std::uint32_t count);
     void walk_free_list();
     void assign_slots();
     void book_stash(const abi::FrameStash& stash, Place place, std::string_view what);
@@ -132,6 +137,7 @@ class ViewReader {
     std::vector<Pfn> free_;
     std::vector<std::uint8_t> uses_;
     std::vector<std::optional<ThreadId>> last_running_;
+    std::uint64_t frames_pointer_ = 0;
     std::uint32_t free_head_before_ = ~0u;
     std::uint64_t free_generation_ = 0;
     std::uint32_t free_bad_link_ = 0;

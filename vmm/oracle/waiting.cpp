@@ -61,7 +61,7 @@ void check_inv15_wait(const Scene& s) {
     const ThreadId t = *s.history.turn().thread;
     const Visit& visit = s.thread(t).visit;
     std::string wrong;
-    if (!s.view.here().regs->irqs_on()) {
+    if (!s.view.here().regs.irqs_on()) {
         wrong = "IF is 0";
     } else if (!abi::entry_class(visit.entry).may_wait) {
         wrong = fmt::format("its entry ({}) is not one of the five the mail lists", entry_text(visit.entry));
@@ -76,7 +76,7 @@ void check_inv15_wait(const Scene& s) {
 bool is_mapping(const Scene& s, ThreadId t) {
     for (const CpuView& cpu : s.view.cpus) {
         if (cpu.running == t) {
-            return s.thread(t).visit.mapping || (!cpu.regs->irqs_on() && cpu.belief.hook_active != 0);
+            return s.thread(t).visit.mapping || (!cpu.regs.irqs_on() && cpu.belief.hook_active != 0);
         }
     }
     return false;

@@ -83,7 +83,7 @@ void report_depth(const Scene& s, Inv inv, ThreadId t, const CpuView& cpu) {
     const ThreadHistory& h = s.thread(t);
     s.judge.report(inv, {t}, fmt::format("stack of {}", s.name(t)),
                    fmt::format("RSP of {} is {} of {}'s stack, of which {} are mapped; phase: {}, entry: {}.",
-                               cpu.regs->cpu, depth_text(cpu.rsp), s.name(t), pages_text(s.view.mapped(t)),
+                               cpu.regs.cpu, depth_text(cpu.rsp), s.name(t), pages_text(s.view.mapped(t)),
                                name_of(h.phase), entry_text(h.visit.entry)));
 }
 
@@ -101,18 +101,18 @@ void check_thread_stack(const Scene& s, const CpuView& cpu) {
         report_depth(s, s.judge.examine(inv) ? inv : Inv::i4, t, cpu);
         return;
     }
-    const StackPointer pushed = locate(cpu.regs->rsp - event_frame_bytes);
+    const StackPointer pushed = locate(cpu.regs.rsp - event_frame_bytes);
     const bool room = pushed.where == Where::thread_stack && (s.view.mapped(t) >> pushed.page & 1) != 0;
-    if (cpu.regs->irqs_on() && !room) {
+    if (cpu.regs.irqs_on() && !room) {
         s.judge.report(Inv::i4, {t}, fmt::format("next frame of {}", s.name(t)),
                        fmt::format("IRQs are on, but an interrupt's frame at {} would not fit in the mapped pages {} of "
                                    "{}'s stack.",
-                                   cpu.regs->rsp, pages_text(s.view.mapped(t)), s.name(t)));
+                                   cpu.regs.rsp, pages_text(s.view.mapped(t)), s.name(t)));
     }
 }
 
 void check_rsp(const Scene& s, const CpuView& cpu) {
-    if (cpu.regs->user_mode() || !s.judge.examine(Inv::i4)) {
+    if (cpu.regs.user_mode() || !s.judge.examine(Inv::i4)) {
         return;
     }
     const bool on_stack = cpu.rsp.where == Where::thread_stack || cpu.rsp.where == Where::guard;
@@ -120,19 +120,19 @@ void check_rsp(const Scene& s, const CpuView& cpu) {
         check_thread_stack(s, cpu);
         return;
     }
-    const bool own_cpu_stack = cpu.rsp.where == Where::cpu_stack && cpu.rsp.cpu == cpu.regs->cpu;
+    const bool own_cpu_stack = cpu.rsp.where == Where::cpu_stack && cpu.rsp.cpu == cpu.regs.cpu;
     // SYSCALL does not change RSP, SYSRET expects the user's: a few instructions at either end have it, IRQs off.
-    const bool user_rsp = cpu.rsp.where == Where::user && !cpu.regs->irqs_on();
+    const bool user_rsp = cpu.rsp.where == Where::user && !cpu.regs.irqs_on();
     if (!own_cpu_stack && !user_rsp && cpu.rsp.where != Where::kernel_image) {
-        s.judge.report(Inv::i4, {}, fmt::format("RSP of {}", cpu.regs->cpu),
-                       fmt::format("RSP of {} is {}, which is in no stack that this CPU may use.", cpu.regs->cpu,
-                                   cpu.regs->rsp));
+        s.judge.report(Inv::i4, {}, fmt::format("RSP of {}", cpu.regs.cpu),
+                       fmt::format("RSP of {} is {}, which is in no stack that this CPU may use.", cpu.regs.cpu,
+                                   cpu.regs.rsp));
     }
 }
 
 bool on_a_cpu(const Scene& s, ThreadId t) {
     for (const CpuView& cpu : s.view.cpus) {
-        if (cpu.running == t || cpu.current == t || s.history.cpu(cpu.regs->cpu).switching) {
+        if (cpu.running == t || cpu.current == t || s.history.cpu(cpu.regs.cpu).switching) {
             return true;
         }
     }
@@ -168,7 +168,7 @@ void check_stack_fault(const Scene& s) {
     }
     s.judge.examine(Inv::i5);
     const CpuView& here = s.view.here();
-    const auto at = locate_access(here.regs->cr2);
+    const auto at = locate_access(here.regs.cr2);
     const SlotView* slot = at && at->slot.value() < s.view.slots.size() ? &s.view.slots[at->slot.value()] : nullptr;
     const bool missing =
         slot != nullptr && (at->where == Where::guard || (slot->mapped >> at->page & 1) == 0) && slot->owner;
@@ -176,7 +176,7 @@ void check_stack_fault(const Scene& s) {
         if (double_fault) {
             s.judge.report(Inv::i5, {}, fmt::format("#DF on {}", s.cpu()),
                            fmt::format("Double fault on {}; CR2 {} is in no stack's missing page.", s.cpu(),
-                                       here.regs->cr2));
+                                       here.regs.cr2));
         }
         return;
     }
@@ -184,7 +184,7 @@ void check_stack_fault(const Scene& s) {
     const Inv cause = here.running == t ? culprit(s.thread(t), *at) : Inv::i5;
     s.judge.report(s.judge.examine(cause) ? cause : Inv::i5, {t}, fmt::format("stack of {}", s.name(t)),
                    fmt::format("{} on {} at {}: {} of {}'s stack, of which {} are mapped; phase: {}, entry: {}.",
-                               double_fault ? "#DF" : "#PF", s.cpu(), here.regs->cr2, depth_text(*at), s.name(t),
+                               double_fault ? "#DF" : "#PF", s.cpu(), here.regs.cr2, depth_text(*at), s.name(t),
                                pages_text(slot->mapped), name_of(s.thread(t).phase),
                                entry_text(s.thread(t).visit.entry)));
 }

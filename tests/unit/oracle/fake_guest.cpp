@@ -88,18 +88,23 @@ FakeGuest::FakeGuest(const Setup& setup) : ram(ram_bytes), a(setup.cpus), b(setu
     ks.version = abi::abi_version;
     ks.scheme = setup.scheme;
     ks.cpus = setup.cpus;
-    ks.slot_count = setup.cpus + 3;
+    ks.slot_count = setup.cpus + 3 + setup.more_users;
     ks.threads = thread_pointer(0);
     ks.frames = abi::direct_map_base + frames_pa;
     ks.frame_count = ram_bytes / abi::page_bytes;
     ks.kernel_cr3 = new_table();
-    link(ks.kernel_cr3, abi::stack_area_base);
+    for (std::uint32_t slot = 0; slot < ks.slot_count; slot += 64) {
+        link(ks.kernel_cr3, abi::stack_area_base + slot * abi::stack_slot_size);
+    }
     for (std::uint32_t i = 0; i < setup.cpus; ++i) {
         add_thread("idle", abi::ThreadKind::idle, abi::ThreadState::running);
     }
     add_thread("A", abi::ThreadKind::user, abi::ThreadState::runnable);
     add_thread("B", abi::ThreadKind::user, abi::ThreadState::runnable);
     add_thread("K", abi::ThreadKind::kthread, abi::ThreadState::runnable);
+    for (std::uint32_t i = 0; i < setup.more_users; ++i) {
+        add_thread("U", abi::ThreadKind::user, abi::ThreadState::runnable);
+    }
     for (std::uint32_t i = 0; i < setup.cpus; ++i) {
         ks.percpu[i] = abi::kernel_map_base + percpu_pa + i * sizeof(abi::PerCpu);
         cpu(i).cpu = i;

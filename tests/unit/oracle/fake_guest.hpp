@@ -34,6 +34,7 @@ struct Setup {
     std::uint32_t cache = 3;
     std::uint32_t reserve = 3;
     std::uint32_t free = 6;
+    std::uint32_t more_users = 0;  ///< user threads besides A and B, named U, after K
 };
 
 /// Threads of every fake guest. One idle thread per CPU comes first; slot = id.

@@ -99,7 +99,7 @@ TEST(Picture, LiesAreMarked) {
     r.g.pte(abi::stack_base(r.g.k) - 1) = 0x500000 | 7;
     std::memset(r.g.thread(r.g.b).name, 0x1b, sizeof r.g.thread(r.g.b).name);
     r.g.frame(r.g.state().free_head).next = r.g.state().free_head;
-    stop_and_draw(r, engine::BoundaryStop{}, "lies.txt", {ThreadId(r.g.k)});
+    stop_and_draw(r, engine::PlaceStop{}, "lies.txt", {ThreadId(r.g.k)});
 }
 
 TEST(Picture, BeforeTheKernelIsUp) {
