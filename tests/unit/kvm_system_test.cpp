@@ -77,12 +77,12 @@ TEST(Watchdog, KicksTheThreadWhoseBudgetIsUsedUpAndNoOther) {
     EXPECT_EQ(::pause(), -1);
     EXPECT_EQ(errno, EINTR);
     EXPECT_TRUE(watchdog.expired(seat));
-    EXPECT_EQ(exit_flag, 1) << "set before the signal, for a thread not yet inside KVM_RUN";
-    EXPECT_EQ(idle_flag, 0) << "a vCPU that has left is not kicked";
 
     watchdog.leave(seat);
     watchdog.remove(seat);
     watchdog.remove(idle);
+    EXPECT_EQ(exit_flag, 1) << "set before the signal, for a thread not yet inside KVM_RUN";
+    EXPECT_EQ(idle_flag, 0) << "a vCPU that has left is not kicked";
 }
 
 }  // namespace

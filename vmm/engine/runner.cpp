@@ -70,6 +70,25 @@ Vector vector_of(const Event& event) {
     }
 }
 
+/// The first kernel instruction of each entry (guest_asm/entry_64.S).
+constexpr std::pair<abi::Entry, const char*> handler_symbols[] = {
+    {abi::Entry::syscall64, "entry_SYSCALL_64"},
+    {abi::Entry::syscall32, "entry_SYSCALL_compat"},
+    {abi::Entry::int80, "asm_int80_emulation"},
+    {abi::Entry::page_fault, "asm_exc_page_fault"},
+    {abi::Entry::debug, "asm_exc_debug"},
+    {abi::Entry::int3, "asm_exc_int3"},
+    {abi::Entry::invalid_op, "asm_exc_invalid_op"},
+    {abi::Entry::general_protection, "asm_exc_general_protection"},
+    {abi::Entry::divide_error, "asm_exc_divide_error"},
+    {abi::Entry::machine_check, "asm_exc_machine_check"},
+    {abi::Entry::timer, "asm_sysvec_apic_timer_interrupt"},
+    {abi::Entry::device, "asm_common_interrupt"},
+    {abi::Entry::nmi, "asm_exc_nmi"},
+    {abi::Entry::double_fault, "asm_exc_double_fault"},
+};
+static_assert(std::size(handler_symbols) == abi::entry_count - 1);
+
 class Run {
   public:
     Run(const x86::Elf& guest, const RunPlan& plan, Observer& observer, const RunOptions& options,
@@ -96,10 +115,10 @@ class Run {
     Result<Next> deliver(const Event& event);
     Result<Next> show(StopCause cause, std::optional<Gva> breakpoint = std::nullopt);
     Result<void> refresh();
-    Result<void> arm(const Place& place);
+    Result<std::vector<Gva>> addresses_of(const Place& place) const;
+    Result<void> arm(const std::vector<Gva>& addresses);
     Next end(RunEnd how, std::string detail);
     std::string guest_text(const CpuState& cpu) const;
-    bool looking() const { return options_.look_at.has_value(); }
 
     const x86::Elf& guest_;
     const RunPlan& plan_;
@@ -113,7 +132,8 @@ class Run {
     StopCause last_cause_ = HaltStop{};
     std::optional<Event> pending_irq_;  // waits for the CPU to take interrupts
     bool reached_ = false;              // the current step's place, by the last stop
-    std::uint32_t looked_ = 0;
+    std::optional<Tracker> looker_;     // for RunOptions::look_at, independent of the steps
+    std::vector<Gva> look_addresses_;
     RunOutcome outcome_;
 };
 
@@ -146,6 +166,12 @@ Result<Next> Run::show(StopCause cause, std::optional<Gva> breakpoint) {
     reached_ = tracker_.reached(cpu0, cause, breakpoint);
     if (!observer_.at_stop(stop)) {
         return end(RunEnd::observer, "");
+    }
+    if (looker_) {
+        looker_->observe(cpu0, cause);
+        if (looker_->reached(cpu0, cause, breakpoint)) {
+            return end(RunEnd::looked, "");
+        }
     }
     if (outcome_.stops >= plan_.max_stops) {
         return end(RunEnd::budget, fmt::format("the budget of {} stops is used up in step {} (\"{}\")", plan_.max_stops,
@@ -268,7 +294,7 @@ Result<Next> Run::steer_thread(const Event& event, ThreadIndex thread) {
     // The stub's own instruction enters the kernel: the first handler instruction is the proof.
     STACKRIG_TRY(breakpoints_.set(steered.handler));
     STACKRIG_TRY_ASSIGN(const machine::BreakpointStop stop, breakpoints_.run(cpu0, options_.patience));
-    STACKRIG_TRY(breakpoints_.clear());
+    STACKRIG_TRY(arm({}));
     if (!stop.hit) {
         STACKRIG_TRY(refresh());
         return end(RunEnd::broken, fmt::format("{}: instead of {} there was {} at {}", event.text, guest_.describe(steered.handler),
@@ -286,18 +312,40 @@ Result<Next> Run::inject(const Inject& step) {
     return inject_native(step.event);
 }
 
-Result<void> Run::arm(const Place& place) {
+/// The addresses whose breakpoints make the place; none for places that marks make.
+Result<std::vector<Gva>> Run::addresses_of(const Place& place) const {
+    std::vector<Gva> addresses;
+    if (place.kind == Place::Kind::symbol) {
+        addresses.push_back(place.address);
+    }
+    for (const auto& [entry, name] : handler_symbols) {
+        // Entry::none stands for either interrupt.
+        const bool irq = entry == abi::Entry::timer || entry == abi::Entry::device;
+        if (place.kind == Place::Kind::handler && (entry == place.entry || (place.entry == abi::Entry::none && irq))) {
+            STACKRIG_TRY_ASSIGN(const Gva address, guest_symbol(guest_, name));
+            addresses.push_back(address);
+        }
+    }
+    return addresses;
+}
+
+/// Breakpoints for the step's addresses and for those of the place to look at.
+Result<void> Run::arm(const std::vector<Gva>& addresses) {
     STACKRIG_TRY(breakpoints_.clear());
-    if (place.kind == Place::Kind::symbol || place.kind == Place::Kind::handler) {
-        return breakpoints_.set(place.address);
+    for (const Gva address : addresses) {
+        STACKRIG_TRY(breakpoints_.set(address));
+    }
+    for (const Gva address : look_addresses_) {
+        STACKRIG_TRY(breakpoints_.set(address));
     }
     return {};
 }
 
 Result<Next> Run::run_until(const RunUntil& step) {
     tracker_.prefer(step.thread);
-    STACKRIG_TRY(arm(step.place));
-    reached_ = tracker_.begin(step.place);
+    STACKRIG_TRY_ASSIGN(const auto addresses, addresses_of(step.place));
+    STACKRIG_TRY(arm(addresses));
+    reached_ = tracker_.begin(step.place, addresses);
     while (!reached_) {
         STACKRIG_TRY_ASSIGN(const Next next, advance());
         if (next == Next::end) {
@@ -316,7 +364,7 @@ Result<Next> Run::run_until(const RunUntil& step) {
 
 Result<Next> Run::run_to_quiet() {
     tracker_.prefer(std::nullopt);
-    STACKRIG_TRY(breakpoints_.clear());
+    STACKRIG_TRY(arm({}));
     do {
         STACKRIG_TRY_ASSIGN(const Next next, advance());
         if (next == Next::end) {
@@ -349,15 +397,23 @@ Result<Next> Run::boot() {
 }
 
 Result<RunOutcome> Run::go() {
+    if (options_.look_at) {
+        looker_.emplace(plan_);
+        STACKRIG_TRY_ASSIGN(look_addresses_, addresses_of(*options_.look_at));
+        (void)looker_->begin(*options_.look_at, look_addresses_);
+    }
     STACKRIG_TRY_ASSIGN(Next next, boot());
     for (std::size_t i = 0; next == Next::go_on && i < plan_.schedule.size(); ++i) {
         outcome_.step = i;
         STACKRIG_TRY_ASSIGN(next, carry_out(plan_.schedule[i]));
-        if (next == Next::go_on && looking() && options_.look_at->kind == Place::Kind::step && options_.look_at->occurrence == i + 1) {
+        if (next == Next::go_on && options_.look_at && options_.look_at->kind == Place::Kind::step && options_.look_at->occurrence == i + 1) {
             next = end(RunEnd::looked, "");
         }
     }
     outcome_.trace_hash = trace_.value();
+    if (options_.at_end) {
+        options_.at_end();
+    }
     return outcome_;
 }
 

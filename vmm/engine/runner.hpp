@@ -30,6 +30,8 @@ enum class RunEnd {
 
 struct RunOptions {
     std::optional<Place> look_at;
+    /// Called once, at the last stop, while the guest still exists.
+    std::function<void()> at_end;
     /// Wall-clock time the guest may run without any exit; ends a run only with `stuck`, never changes one.
     std::chrono::milliseconds patience{3000};
 };

@@ -44,14 +44,6 @@ Result<abi::Entry> entry_for(const Event& event) {
     }
 }
 
-Result<Gva> symbol(const x86::Elf& guest, const char* name) {
-    const auto address = guest.find(name);
-    if (!address) {
-        return fail(ErrorKind::rig, fmt::format("{} has no symbol {}: guest and program do not fit together", guest.path(), name));
-    }
-    return *address;
-}
-
 template <class T>
 Result<void> write_user(machine::Machine& machine, CpuId cpu, Gva at, const T& value) {
     STACKRIG_TRY_ASSIGN(const Gpa where, machine.physical(cpu, at));
@@ -60,15 +52,23 @@ Result<void> write_user(machine::Machine& machine, CpuId cpu, Gva at, const T& v
 
 }  // namespace
 
+Result<Gva> guest_symbol(const x86::Elf& guest, const char* name) {
+    const auto address = guest.find(name);
+    if (!address) {
+        return fail(ErrorKind::rig, fmt::format("{} has no symbol {}: guest and program do not fit together", guest.path(), name));
+    }
+    return *address;
+}
+
 Result<Steered> steer(machine::Machine& machine, CpuId cpu, const x86::Elf& guest, const Event& event) {
     STACKRIG_TRY_ASSIGN(const abi::Entry entry, entry_for(event));
     const Stub* stub = nullptr;
     for (const Stub& candidate : stubs) {
         stub = candidate.entry == entry ? &candidate : stub;
     }
-    STACKRIG_TRY_ASSIGN(const Gva target, symbol(guest, stub->name));
-    STACKRIG_TRY_ASSIGN(const Gva instruction, symbol(guest, stub->instruction));
-    STACKRIG_TRY_ASSIGN(const Gva handler, symbol(guest, stub->handler));
+    STACKRIG_TRY_ASSIGN(const Gva target, guest_symbol(guest, stub->name));
+    STACKRIG_TRY_ASSIGN(const Gva instruction, guest_symbol(guest, stub->instruction));
+    STACKRIG_TRY_ASSIGN(const Gva handler, guest_symbol(guest, stub->handler));
     if (event.kind == EventKind::call) {
         const std::array<std::uint64_t, 3> args{static_cast<std::uint64_t>(event.call.number), event.call.arg, event.call.depth};
         STACKRIG_TRY(write_user(machine, cpu, Gva(abi::user_data_va + offsetof(abi::UserPage, stub_arg)), args));

@@ -22,6 +22,9 @@ struct Steered {
 /// restores every register, so that the program never notices. CPL 3 is required.
 [[nodiscard]] Result<Steered> steer(machine::Machine& machine, CpuId cpu, const x86::Elf& guest, const Event& event);
 
+/// Address of a symbol that the rig itself needs; without it guest and program are of different builds (rig error).
+[[nodiscard]] Result<Gva> guest_symbol(const x86::Elf& guest, const char* name);
+
 /// At the handler's first instruction: what the CPU left behind (pushed frame, or RCX for SYSCALL) against `steered`; empty
 /// when it is exactly that.
 [[nodiscard]] Result<std::string> verify_steered(machine::Machine& machine, CpuId cpu, const Steered& steered);

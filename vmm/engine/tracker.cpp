@@ -1,6 +1,7 @@
 // Thread states from marks, answers to choice points, places.
 #include "vmm/engine/tracker.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace stackrig::engine {
@@ -101,8 +102,9 @@ std::uint32_t Tracker::answer(abi::Choice choice, std::uint64_t a, std::uint64_t
     return 0;
 }
 
-bool Tracker::begin(const Place& place) {
+bool Tracker::begin(const Place& place, std::vector<Gva> addresses) {
     place_ = place;
+    addresses_ = std::move(addresses);
     seen_ = 0;
     if (!place.thread || place.occurrence != 1) {
         return false;
@@ -117,8 +119,7 @@ bool Tracker::concerns(const Place& place, CpuId cpu, std::optional<std::uint32_
 
 bool Tracker::matches(const Place& place, CpuId cpu, const StopCause& cause, std::optional<Gva> breakpoint) const {
     if (breakpoint) {
-        return (place.kind == Place::Kind::symbol || place.kind == Place::Kind::handler) && place.address == *breakpoint &&
-               concerns(place, cpu, std::nullopt);
+        return std::find(addresses_.begin(), addresses_.end(), *breakpoint) != addresses_.end() && concerns(place, cpu, std::nullopt);
     }
     if (place.kind == Place::Kind::idle) {
         return std::holds_alternative<HaltStop>(cause);

@@ -42,8 +42,9 @@ class Tracker {
     [[nodiscard]] std::uint32_t answer(abi::Choice choice, std::uint64_t a, std::uint64_t b);
 
     // --- places ---
-    /// Starts counting occurrences of `place` anew. True when the place holds already (a thread that sleeps or is gone).
-    [[nodiscard]] bool begin(const Place& place);
+    /// Starts counting occurrences of `place` anew; `addresses` are the breakpoints that make it. True when the place holds
+    /// already (a thread that sleeps or is gone).
+    [[nodiscard]] bool begin(const Place& place, std::vector<Gva> addresses = {});
     /// Whether the last observed stop is the place. `breakpoint`: the address of the breakpoint that made the stop.
     [[nodiscard]] bool reached(CpuId cpu, const StopCause& cause, std::optional<Gva> breakpoint);
 
@@ -68,6 +69,7 @@ class Tracker {
     bool quiet_ = false;
     bool spun_ = false;
     Place place_;
+    std::vector<Gva> addresses_;
     std::uint32_t seen_ = 0;
 };
 

@@ -115,8 +115,8 @@ struct Describe {
         return fmt::format("read of {} at {}, where no memory is", bytes_text(e.size), e.gpa);
     }
     std::string operator()(const MmioWrite& e) const {
-        return fmt::format("write of {:#x} ({}) at {}, where no writable memory is", e.value, bytes_text(e.size),
-                           e.gpa);
+        return fmt::format("write of {:#x} ({}) at {}, where no writable memory is", e.value,
+                           bytes_text(e.size), e.gpa);
     }
     std::string operator()(const Hlt&) const { return "HLT"; }
     std::string operator()(const Debug& e) const {

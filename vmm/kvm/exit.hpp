@@ -13,7 +13,7 @@
 
 namespace stackrig::kvm {
 
-/// OUT or REP OUTS, finished: the guest stands after the instruction.
+/// OUT or REP OUTS, finished: the guest stands after the instruction, or between two iterations of it.
 struct IoOut {
     std::uint16_t port = 0;
     std::uint8_t size = 0;            ///< bytes per item: 1, 2, 4

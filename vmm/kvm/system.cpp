@@ -19,12 +19,6 @@ constexpr unsigned long tss_address = 0xfffbd000;
 constexpr std::size_t most_cpuid_entries = 256;
 constexpr std::size_t most_msr_indices = 4096;
 
-Result<std::uint32_t> check_extension(const Fd& fd, Capability capability) {
-    STACKRIG_TRY_ASSIGN(const int value, call(fd, STACKRIG_IOCTL_VALUE(KVM_CHECK_EXTENSION),
-                                              static_cast<unsigned long>(capability), name(capability)));
-    return static_cast<std::uint32_t>(value);
-}
-
 Result<void> require_capabilities(const System& system) {
     std::string missing;
     for (const Capability capability : required_capabilities()) {
@@ -104,7 +98,11 @@ Result<System> System::open(const std::string& path) {
     return system;
 }
 
-Result<std::uint32_t> System::check(Capability capability) const { return check_extension(fd_, capability); }
+Result<std::uint32_t> System::check(Capability capability) const {
+    STACKRIG_TRY_ASSIGN(const int value, call(fd_, STACKRIG_IOCTL_VALUE(KVM_CHECK_EXTENSION),
+                                              static_cast<unsigned long>(capability), name(capability)));
+    return static_cast<std::uint32_t>(value);
+}
 
 Result<std::vector<CpuidEntry>> System::supported_cpuid() const {
     FlexBuffer<::kvm_cpuid2, CpuidEntry> buffer(most_cpuid_entries);
@@ -144,7 +142,5 @@ Result<Vm> System::create_vm() const {
     STACKRIG_TRY_ASSIGN(Mapping dummy, Mapping::anonymous(page_size));
     return Vm(std::move(vm), run_size_, watchdog_, std::move(dummy), static_cast<std::uint16_t>(slots - 1));
 }
-
-Result<std::uint32_t> Vm::check(Capability capability) const { return check_extension(fd_, capability); }
 
 }  // namespace stackrig::kvm

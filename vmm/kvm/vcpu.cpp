@@ -13,7 +13,6 @@ Result<void> Vcpu::arm_single_step() {
     ::kvm_guest_debug debug{};
     debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
     STACKRIG_TRY(call(fd_, STACKRIG_IOCTL(::kvm_guest_debug, KVM_SET_GUEST_DEBUG), &debug));
-    stepping_ = true;
     return {};
 }
 
@@ -21,7 +20,6 @@ Result<void> Vcpu::disarm_single_step() {
     STACKRIG_TRY(answered("KVM_SET_GUEST_DEBUG"));
     ::kvm_guest_debug debug{};
     STACKRIG_TRY(call(fd_, STACKRIG_IOCTL(::kvm_guest_debug, KVM_SET_GUEST_DEBUG), &debug));
-    stepping_ = false;
     return {};
 }
 

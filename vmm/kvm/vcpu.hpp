@@ -123,7 +123,6 @@ class Vcpu final {
     [[nodiscard]] Result<Exit> enter_until_exit(std::chrono::milliseconds budget);
     [[nodiscard]] Result<std::optional<Exit>> reenter_to_complete();
     [[nodiscard]] Result<void> finish(const Exit& what);
-    [[nodiscard]] Result<void> finish_out(IoOut& out);
     [[nodiscard]] Result<void> finish_answer();
     [[nodiscard]] Result<void> answered(const char* call) const;
 
@@ -131,7 +130,6 @@ class Vcpu final {
     Fd fd_;
     std::unique_ptr<Entry> entry_;
     std::variant<std::monostate, IoIn, MmioRead> pending_;
-    bool stepping_ = false;
 };
 
 }  // namespace stackrig::kvm

@@ -10,7 +10,6 @@
 
 #include "vmm/base/result.hpp"
 #include "vmm/base/types.hpp"
-#include "vmm/kvm/capability.hpp"
 #include "vmm/kvm/fd.hpp"
 #include "vmm/kvm/mapping.hpp"
 #include "vmm/kvm/vcpu.hpp"
@@ -33,9 +32,6 @@ struct Slot {
 /// A virtual machine without an in-kernel interrupt controller: HLT exits, interrupts come from the VMM only.
 class Vm final {
   public:
-    /// KVM_CHECK_EXTENSION on this VM: 0 absent, else the capability's value.
-    [[nodiscard]] Result<std::uint32_t> check(Capability capability) const;
-
     /// Adds a slot. Error: rig when the id is in use, host for what the kernel refuses (overlap, limits).
     [[nodiscard]] Result<void> add_slot(const Slot& slot);
 

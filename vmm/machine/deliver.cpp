@@ -102,12 +102,12 @@ Result<Frame> read_frame(Machine& machine, CpuId cpu, Gva at) {
     return frame;
 }
 
-bool pushes_error_code(Vector vector) {  // SDM 6.3.1, table 6-1
+}  // namespace
+
+bool pushes_error_code(Vector vector) {
     constexpr std::uint32_t vectors = 1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 17 | 1u << 21;
     return vector.value() < 32 && (vectors >> vector.value() & 1) != 0;
 }
-
-}  // namespace
 
 Result<Gva> idt_handler(Machine& machine, CpuId cpu, Vector vector) {
     STACKRIG_TRY_ASSIGN(const kvm::Sregs sregs, machine.vcpu(cpu).sregs());

@@ -42,6 +42,9 @@ struct Landing {
 /// `budget` or something else happens first; the text says what.
 [[nodiscard]] Result<Landing> deliver(Machine& machine, CpuId cpu, const NativeEvent& event, std::chrono::milliseconds budget);
 
+/// Whether the CPU pushes an error code for this vector (SDM 6.3.1, table 6-1).
+[[nodiscard]] bool pushes_error_code(Vector vector);
+
 /// The handler's address in the guest's IDT (SDM 6.14.1).
 [[nodiscard]] Result<Gva> idt_handler(Machine& machine, CpuId cpu, Vector vector);
 

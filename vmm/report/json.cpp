@@ -5,11 +5,21 @@
 
 namespace stackrig::explore {
 
-// Found by argument-dependent lookup from nlohmann::json, hence in this namespace.
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ViolationReport, id, text, where, step, stop, picture)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LandingReport, event, where, exact, detail)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Examined, id, evaluated, applicable)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DepthReport, entry, window, max_bytes, samples)
+// Found by argument-dependent lookup, hence in this namespace. The library's own macro of this purpose is for its unordered
+// JSON only in the version of Debian 12.
+#define STACKRIG_JSON_FIELDS(Type, ...)                                                     \
+    template <class J>                                                                      \
+    void to_json(J& nlohmann_json_j, const Type& nlohmann_json_t) {                         \
+        NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_TO, __VA_ARGS__))            \
+    }                                                                                       \
+    template <class J>                                                                      \
+    void from_json(const J& nlohmann_json_j, Type& nlohmann_json_t) {                       \
+        NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__))          \
+    }
+STACKRIG_JSON_FIELDS(ViolationReport, id, text, where, step, stop, picture)
+STACKRIG_JSON_FIELDS(LandingReport, event, where, exact, detail)
+STACKRIG_JSON_FIELDS(Examined, id, evaluated, applicable)
+STACKRIG_JSON_FIELDS(DepthReport, entry, window, max_bytes, samples)
 
 }  // namespace stackrig::explore
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "guest/abi/state.hpp"
+#include "tests/kvm/fixture.hpp"
 
 namespace stackrig::engine {
 namespace {
@@ -35,19 +36,19 @@ std::string guest_path() {
     return path != nullptr ? path : "guest.elf";
 }
 
-class RunTest : public testing::Test {
+class RunTest : public test::KvmTest {
   protected:
     void SetUp() override {
-        system = kvm::System::open();
-        if (!system) {
-            GTEST_SKIP() << "kvm.open: " << system.error().text;
+        test::KvmTest::SetUp();
+        if (IsSkipped() || HasFatalFailure()) {
+            return;
         }
         auto loaded = x86::Elf::load(guest_path());
         ASSERT_TRUE(loaded) << loaded.error().text;
         guest = std::move(*loaded);
     }
     RunOutcome run_plan(const RunPlan& plan, Observer& observer) {
-        auto outcome = run(*system, *guest, plan, observer, {});
+        auto outcome = run(system(), *guest, plan, observer, {});
         EXPECT_TRUE(outcome) << (outcome ? "" : outcome.error().text);
         return outcome ? *outcome : RunOutcome{.end = RunEnd::broken};
     }
@@ -66,7 +67,6 @@ class RunTest : public testing::Test {
         return {Inject{e, target}, "inject"};
     }
 
-    Result<kvm::System> system = fail(ErrorKind::host, "not opened");
     std::optional<x86::Elf> guest;
 };
 

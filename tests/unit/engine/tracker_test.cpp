@@ -115,7 +115,7 @@ TEST_F(TrackerTest, SleepsHoldsAtOnceForASleeper) {
 }
 
 TEST_F(TrackerTest, BreakpointsReachOnlyTheirOwnAddress) {
-    EXPECT_FALSE(tracker.begin({.kind = Place::Kind::symbol, .address = Gva{0x1000}}));
+    EXPECT_FALSE(tracker.begin({.kind = Place::Kind::symbol}, {Gva{0x1000}}));
     EXPECT_FALSE(tracker.reached(cpu0, PlaceStop{}, Gva{0x2000}));
     EXPECT_TRUE(tracker.reached(cpu0, PlaceStop{}, Gva{0x1000}));
 }

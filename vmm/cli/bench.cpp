@@ -1,0 +1,17 @@
+// `bench`: the benchmark program of the build, on the chosen host.
+#include "vmm/cli/commands.hpp"
+#include "vmm/cli/common.hpp"
+
+namespace stackrig::cli {
+
+int bench(host::HostKind kind, bool npt, bool json) {
+    const host::BuildPaths paths = build_paths();
+    const std::string folder = paths.program.substr(0, paths.program.rfind('/'));
+    std::vector<std::string> command{folder + "/tests/bench/stackrig_bench"};
+    if (json) {
+        command.push_back("--benchmark_format=json");
+    }
+    return exec(kind, npt, {paths.guest}, command);
+}
+
+}  // namespace stackrig::cli

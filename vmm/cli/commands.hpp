@@ -1,0 +1,44 @@
+// The subcommands. Each takes its parsed options and returns the process exit code.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vmm/host/session.hpp"
+
+namespace stackrig::cli {
+
+/// 0 all as expected, 1 violation, 2 usage or scenario error, 3 host or rig error, 77 all skipped.
+inline constexpr int exit_usage = 2;
+inline constexpr int exit_host = 3;
+
+struct RunOptions {
+    std::vector<std::string> paths;
+    bool ktap = false;
+    std::string jsonl;  ///< file, empty: none
+    bool verbose = false;
+    bool quiet = false;
+    bool npt = false;
+    host::HostKind host = host::HostKind::automatic;
+};
+int run(const RunOptions& options);
+
+struct InspectOptions {
+    std::string file;
+    std::string at;
+    bool npt = false;
+    host::HostKind host = host::HostKind::automatic;
+};
+int inspect(const InspectOptions& options);
+
+int check(const std::vector<std::string>& paths, bool json);
+int list(const std::vector<std::string>& paths, const std::string& what);
+int explain(const std::string& id, const std::string& scenarios);
+int doctor(host::HostKind kind, bool json);
+int bench(host::HostKind kind, bool npt, bool json);
+/// Any program of the build on the chosen host, with its streams and exit status: for tests and for the curious.
+int exec(host::HostKind kind, bool npt, const std::vector<std::string>& files, const std::vector<std::string>& command);
+int worker(const std::string& guest);
+
+}  // namespace stackrig::cli

@@ -1,0 +1,77 @@
+// Shared by the subcommands.
+#include "vmm/cli/common.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <fmt/format.h>
+
+#include "vmm/cli/commands.hpp"
+#include "vmm/engine/runner.hpp"
+#include "vmm/explore/single.hpp"
+#include "vmm/host/initramfs.hpp"
+
+namespace stackrig::cli {
+
+namespace fs = std::filesystem;
+
+host::BuildPaths build_paths() {
+    const fs::path program = fs::read_symlink("/proc/self/exe");
+    const fs::path build = program.parent_path();
+    return {.program = program, .guest = build / "guest/guest.elf", .agent = build / "vmm/host/agent", .kernel = build / "host"};
+}
+
+int report(const Error& error) {
+    fmt::print(stderr, "error: {}\n", error.text);
+    return error.kind == ErrorKind::usage ? exit_usage : exit_host;
+}
+
+Result<std::vector<Source>> read_sources(const std::vector<std::string>& paths) {
+    std::vector<std::string> files;
+    for (const std::string& path : paths) {
+        std::error_code error;
+        if (fs::is_directory(path, error)) {
+            for (const fs::directory_entry& entry : fs::recursive_directory_iterator(path, error)) {
+                if (entry.path().extension() == ".toml") {
+                    files.push_back(entry.path().string());
+                }
+            }
+        } else if (fs::exists(path, error)) {
+            files.push_back(path);
+        } else {
+            return fail(ErrorKind::usage, fmt::format("{}: there is no such file or folder", path));
+        }
+    }
+    if (files.empty()) {
+        return fail(ErrorKind::usage, fmt::format("{}: no scenario (*.toml) in there", fmt::join(paths, " ")));
+    }
+    std::sort(files.begin(), files.end());
+    files.erase(std::unique(files.begin(), files.end()), files.end());
+    std::vector<Source> sources;
+    for (const std::string& file : files) {
+        auto text = host::read_file(file, "check its permissions");
+        if (!text) {
+            return fail(ErrorKind::usage, text.error().text);
+        }
+        sources.push_back({file, std::move(*text)});
+    }
+    return sources;
+}
+
+Result<CheckedSources> check_sources(const std::vector<std::string>& paths) {
+    STACKRIG_TRY_ASSIGN(std::vector<Source> sources, read_sources(paths));
+    STACKRIG_TRY_ASSIGN(const x86::Elf guest, x86::Elf::load(build_paths().guest));
+    STACKRIG_TRY(engine::check_guest(guest));
+    const explore::GuestSymbols symbols(guest);
+    CheckedSources checked;
+    for (Source& source : sources) {
+        auto scenario = scenario::check(source.text, source.file, symbols);
+        if (scenario) {
+            checked.good.push_back({std::move(source), std::move(*scenario)});
+        } else {
+            checked.problems.insert(checked.problems.end(), scenario.error().begin(), scenario.error().end());
+        }
+    }
+    return checked;
+}
+
+}  // namespace stackrig::cli

@@ -1,0 +1,107 @@
+// The command line.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <functional>
+
+#include "vmm/cli/commands.hpp"
+
+namespace {
+
+using namespace stackrig;
+
+void add_host(CLI::App& command, host::HostKind& kind, bool* npt) {
+    static const std::map<std::string, host::HostKind> names{
+        {"auto", host::HostKind::automatic}, {"local", host::HostKind::local}, {"virtual", host::HostKind::virtual_host}};
+    command
+        .add_option("--host", kind,
+                    "auto: the local /dev/kvm if the probe finds all that is required, else the virtual KVM host (default); local; virtual")
+        ->transform(CLI::CheckedTransformer(names, CLI::ignore_case).description("{auto,local,virtual}"))
+        ->default_str("auto");
+    if (npt != nullptr) {
+        command.add_flag("--npt", *npt, "virtual host: kvm-amd with npt=1 instead of npt=0");
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN);  // a peer that is gone is an error to report, not a death
+    CLI::App app("stackrig: runs the dynamic-kernel-stack scheme of an LKML mail in a KVM guest and judges every sentence of it.\n"
+                 "Exit codes: 0 all as expected, 1 violation or unexpected pass, 2 usage or scenario error,\n"
+                 "3 host or rig error, 77 everything skipped.");
+    app.require_subcommand(1);
+    app.name("./rig");
+    std::function<int()> chosen;
+
+    cli::RunOptions run_options;
+    CLI::App* run = app.add_subcommand("run", "run scenarios and print their verdicts");
+    run->add_option("PATH", run_options.paths, "scenario files, or folders of them")->required();
+    run->add_option("--format", "text (default) or ktap")->check(CLI::IsMember({"text", "ktap"}))->each([&](const std::string& f) { run_options.ktap = f == "ktap"; });
+    run->add_option("--jsonl", run_options.jsonl, "also write results to FILE as JSON Lines, each as it happens");
+    run->add_flag("-v,--verbose", run_options.verbose, "show pictures and landings of every scenario, not only of failures");
+    run->add_flag("-q,--quiet", run_options.quiet, "only what is not as expected, and the summary");
+    add_host(*run, run_options.host, &run_options.npt);
+    run->callback([&] { chosen = [&] { return cli::run(run_options); }; });
+
+    cli::InspectOptions inspect_options;
+    CLI::App* inspect = app.add_subcommand("inspect", "draw threads, stack pages, cache and reserve at any place of a run");
+    inspect->add_option("FILE", inspect_options.file, "scenario file")->required();
+    inspect->add_option("--at", inspect_options.at,
+                        "a place: \"end\", \"step 3\", \"A user\", \"A sleeps\", \"mark(enter.done)#2\", \"do_syscall_64\", \"handler(irq)\"")
+        ->default_str("end");
+    inspect_options.at = "end";
+    add_host(*inspect, inspect_options.host, &inspect_options.npt);
+    inspect->callback([&] { chosen = [&] { return cli::inspect(inspect_options); }; });
+
+    std::vector<std::string> paths;
+    bool json = false;
+    CLI::App* check = app.add_subcommand("check", "check scenario files without running them; every problem at once");
+    check->add_option("PATH", paths, "scenario files, or folders of them")->required();
+    check->add_flag("--json", json, "problems as JSON");
+    check->callback([&] { chosen = [&] { return cli::check(paths, json); }; });
+
+    std::string what = "scenarios";
+    std::string folder = "scenarios";
+    CLI::App* list = app.add_subcommand("list", "list scenarios, the mail's claims with their scenarios, or the invariants");
+    list->add_option("WHAT", what, "scenarios (default), claims, invariants")->check(CLI::IsMember({"scenarios", "claims", "invariants"}));
+    list->add_option("--in", folder, "folder of scenarios (default: scenarios)");
+    list->callback([&] { chosen = [&] { return cli::list({folder}, what); }; });
+
+    std::string id;
+    CLI::App* explain = app.add_subcommand("explain", "an invariant or claim: what it says, the mail's sentence, the scenarios that test it");
+    explain->add_option("ID", id, "for example INV-19 or C7")->required();
+    explain->add_option("--in", folder, "folder of scenarios (default: scenarios)");
+    explain->callback([&] { chosen = [&] { return cli::explain(id, folder); }; });
+
+    host::HostKind kind = host::HostKind::automatic;
+    bool npt = false;
+    CLI::App* doctor = app.add_subcommand("doctor", "what the KVMs of this machine can do, and which one would be used");
+    doctor->add_flag("--json", json, "as JSON");
+    add_host(*doctor, kind, nullptr);
+    doctor->callback([&] { chosen = [&] { return cli::doctor(kind, json); }; });
+
+    CLI::App* bench = app.add_subcommand("bench", "what things cost on the chosen host, in ns and in exits");
+    bench->add_flag("--json", json, "Google Benchmark's JSON");
+    add_host(*bench, kind, &npt);
+    bench->callback([&] { chosen = [&] { return cli::bench(kind, npt, json); }; });
+
+    std::vector<std::string> files;
+    std::vector<std::string> command;
+    CLI::App* exec = app.add_subcommand("exec", "run a program of the build on the chosen host (how the KVM tests are run)");
+    exec->add_option("--put", files, "a file that shall be beside the program");
+    exec->add_option("COMMAND", command, "program and arguments, behind --")->required();
+    add_host(*exec, kind, &npt);
+    exec->callback([&] { chosen = [&] { return cli::exec(kind, npt, files, command); }; });
+
+    std::string guest;
+    CLI::App* worker = app.add_subcommand("worker", "")->group("");
+    worker->add_option("--guest", guest)->required();
+    worker->callback([&] { chosen = [&] { return cli::worker(guest); }; });
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : cli::exit_usage;
+    }
+    return chosen();
+}

@@ -1,0 +1,174 @@
+// `run`: scenarios through a worker, results as they come.
+#include <chrono>
+#include <fmt/format.h>
+#include <fstream>
+#include <unistd.h>
+
+#include "vmm/cli/commands.hpp"
+#include "vmm/cli/common.hpp"
+#include "vmm/report/json.hpp"
+#include "vmm/report/ktap.hpp"
+#include "vmm/report/text.hpp"
+
+namespace stackrig::cli {
+namespace {
+
+using explore::ScenarioResult;
+using explore::Verdict;
+
+constexpr std::chrono::seconds patience{60};
+
+/// Prints results in the chosen format and appends them to the JSON Lines file as they happen.
+class Printer {
+  public:
+    Printer(const RunOptions& options, std::size_t scenarios) : options_(options), count_(scenarios) {
+        if (!options.jsonl.empty()) {
+            jsonl_.open(options.jsonl, std::ios::trunc);
+        }
+    }
+    [[nodiscard]] bool ok() const { return options_.jsonl.empty() || jsonl_.good(); }
+
+    void headline(const std::string& text) {
+        line(options_.ktap ? "# " + text : text);
+        write({{"v", 1}, {"t", "host"}, {"text", text}});
+        if (options_.ktap) {
+            fmt::print("{}", report::ktap_header(count_));
+        }
+        std::fflush(stdout);
+    }
+
+    void result(const ScenarioResult& r) {
+        ++done_;
+        clear_progress();
+        if (options_.ktap) {
+            fmt::print("{}", report::ktap_result(done_, r));
+        } else {
+            const bool fine = explore::as_expected(r.verdict);
+            if (!fine || !options_.quiet) {
+                line(report::result_line(r));
+            }
+            if (options_.verbose || (!fine && r.verdict != Verdict::skip)) {
+                fmt::print("\n{}\n", report::result_details(r));
+            }
+        }
+        report::Json json = report::to_json(r);
+        report::Json out{{"v", 1}, {"t", "scenario"}};
+        out.update(json);
+        write(out);
+        progress();
+        std::fflush(stdout);
+    }
+
+    void end(const std::vector<ScenarioResult>& results) {
+        clear_progress();
+        if (!options_.ktap) {
+            fmt::print("\n{}\n{}", report::claims_table(results), report::summary(results));
+        }
+        write({{"v", 1}, {"t", "summary"}, {"scenarios", results.size()}, {"exit", report::exit_code(results)}});
+        std::fflush(stdout);
+    }
+
+  private:
+    void line(const std::string& text) { fmt::print("{}\n", text); }
+    void write(const report::Json& json) {
+        if (jsonl_.is_open()) {
+            jsonl_ << json.dump() << std::endl;  // flushed: a run that is killed loses nothing it had finished
+        }
+    }
+    void progress() {
+        if (::isatty(STDERR_FILENO) != 0 && !options_.quiet && done_ < count_) {
+            fmt::print(stderr, "\r{} of {}", done_, count_);
+        }
+    }
+    void clear_progress() {
+        if (::isatty(STDERR_FILENO) != 0 && !options_.quiet) {
+            fmt::print(stderr, "\r\033[K");
+        }
+    }
+
+    const RunOptions& options_;
+    std::size_t count_;
+    std::size_t done_ = 0;
+    std::ofstream jsonl_;
+};
+
+ScenarioResult lost(const CheckedSource& source, const Error& error) {
+    ScenarioResult result{.file = source.source.file, .name = source.scenario.name, .why = source.scenario.why,
+                          .claims = source.scenario.claims, .hazards = source.scenario.hazards};
+    result.verdict = Verdict::error;
+    result.reason = error.text;
+    return result;
+}
+
+/// Runs one scenario; a worker that dies of it loses this one and nothing else.
+ScenarioResult run_one(host::Session& session, std::unique_ptr<host::WorkerClient>& worker, const CheckedSource& source) {
+    if (!worker) {
+        auto started = session.start_worker();
+        if (!started) {
+            return lost(source, started.error());
+        }
+        worker = std::move(*started);
+    }
+    auto answer = worker->ask({{"do", "run"}, {"file", source.source.file}, {"text", source.source.text}}, patience);
+    if (!answer) {
+        worker.reset();
+        session.host_was_lost();
+        return lost(source, answer.error());
+    }
+    auto result = report::result_from_json(*answer);
+    return result ? std::move(*result) : lost(source, result.error());
+}
+
+}  // namespace
+
+int run(const RunOptions& options) {
+    auto checked = check_sources(options.paths);
+    if (!checked) {
+        return report(checked.error());
+    }
+    if (!checked->problems.empty()) {
+        fmt::print(stderr, "{}Nothing was run.\n", scenario::render(checked->problems));
+        return exit_usage;
+    }
+    Printer printer(options, checked->good.size());
+    if (!printer.ok()) {
+        return report({ErrorKind::usage, fmt::format("{}: cannot be written", options.jsonl)});
+    }
+    auto session = host::Session::open({.kind = options.host, .nested_paging = options.npt, .paths = build_paths()});
+    if (!session) {
+        return report(session.error());
+    }
+    printer.headline((*session)->headline());
+    std::unique_ptr<host::WorkerClient> worker;
+    std::vector<ScenarioResult> results;
+    for (const CheckedSource& source : checked->good) {
+        results.push_back(run_one(**session, worker, source));
+        printer.result(results.back());
+    }
+    printer.end(results);
+    return report::exit_code(results);
+}
+
+int inspect(const InspectOptions& options) {
+    auto sources = read_sources({options.file});
+    if (!sources) {
+        return report(sources.error());
+    }
+    auto session = host::Session::open({.kind = options.host, .nested_paging = options.npt, .paths = build_paths()});
+    if (!session) {
+        return report(session.error());
+    }
+    fmt::print("{}\n", (*session)->headline());
+    auto worker = (*session)->start_worker();
+    if (!worker) {
+        return report(worker.error());
+    }
+    auto answer = (*worker)->ask({{"do", "inspect"}, {"file", sources->front().file}, {"text", sources->front().text}, {"at", options.at}}, patience);
+    if (!answer) {
+        return report(answer.error());
+    }
+    fmt::print("{}", answer->value("text", ""));
+    return 0;
+}
+
+}  // namespace stackrig::cli

@@ -1,0 +1,119 @@
+// `check`, `list`, `explain`: what can be said without running a guest.
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "vmm/cli/commands.hpp"
+#include "vmm/cli/common.hpp"
+#include "vmm/oracle/catalogue.hpp"
+#include "vmm/oracle/claims.hpp"
+#include "vmm/report/json.hpp"
+#include "vmm/report/text.hpp"
+
+namespace stackrig::cli {
+namespace {
+
+report::Json to_json(const scenario::Diagnostic& d) {
+    return {{"file", d.file}, {"line", d.line}, {"column", d.column}, {"length", d.length}, {"text", d.text}, {"hint", d.hint}};
+}
+
+std::string expectation(const scenario::Scenario& s) { return s.expect.pass() ? "pass" : s.expect.violation; }
+
+void list_scenarios(const std::vector<CheckedSource>& sources) {
+    for (const CheckedSource& source : sources) {
+        fmt::print("{:<44} {:<9} {:<14} {}\n", source.source.file, fmt::join(source.scenario.claims, " "), expectation(source.scenario),
+                   fmt::join(source.scenario.hazards, " "));
+    }
+}
+
+void list_claims(const std::vector<CheckedSource>& sources) {
+    for (const oracle::Claim& claim : oracle::claims()) {
+        fmt::print("{}  {}\n", claim.id, claim.statement);
+        fmt::print("{}", report::wrap(fmt::format("\"{}\"", claim.sentence), 72, 6));
+        for (const CheckedSource& source : sources) {
+            const auto& claims = source.scenario.claims;
+            if (std::find(claims.begin(), claims.end(), claim.id) != claims.end()) {
+                fmt::print("      {} (expects {})\n", source.source.file, expectation(source.scenario));
+            }
+        }
+    }
+}
+
+bool tests(const scenario::Scenario& s, std::string_view id) {
+    const auto& also = s.expect.also;
+    return s.expect.violation == id || std::find(also.begin(), also.end(), id) != also.end() ||
+           std::find(s.claims.begin(), s.claims.end(), id) != s.claims.end() || std::find(s.hazards.begin(), s.hazards.end(), id) != s.hazards.end();
+}
+
+}  // namespace
+
+int check(const std::vector<std::string>& paths, bool json) {
+    auto checked = check_sources(paths);
+    if (!checked) {
+        return report(checked.error());
+    }
+    if (json) {
+        report::Json problems = report::Json::array();
+        for (const scenario::Diagnostic& d : checked->problems) {
+            problems.push_back(to_json(d));
+        }
+        fmt::print("{}\n", problems.dump(2));
+    } else if (checked->problems.empty()) {
+        fmt::print("{} scenario{} checked, no problem found\n", checked->good.size(), checked->good.size() == 1 ? "" : "s");
+    } else {
+        fmt::print("{}", scenario::render(checked->problems));
+    }
+    return checked->problems.empty() ? 0 : exit_usage;
+}
+
+int list(const std::vector<std::string>& paths, const std::string& what) {
+    if (what == "invariants") {
+        for (const oracle::Invariant& invariant : oracle::catalogue()) {
+            fmt::print("{:<8} {}\n", invariant.id, invariant.title);
+        }
+        return 0;
+    }
+    auto checked = check_sources(paths);
+    if (!checked) {
+        return report(checked.error());
+    }
+    what == "claims" ? list_claims(checked->good) : list_scenarios(checked->good);
+    if (!checked->problems.empty()) {
+        fmt::print(stderr, "{}", scenario::render(checked->problems));
+        return exit_usage;
+    }
+    return 0;
+}
+
+int explain(const std::string& id, const std::string& scenarios) {
+    std::string upper = id;
+    std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    auto text = oracle::explain(upper);
+    for (const oracle::Claim& claim : oracle::claims()) {
+        if (claim.id == upper) {
+            text = fmt::format("{}: {}\n{}", claim.id, claim.statement,
+                               report::wrap(fmt::format("\"{}\" (Pasha Tatashin, 17 Mar 2024)", claim.sentence), 72, 2));
+        }
+    }
+    if (!text) {
+        return report({ErrorKind::usage, fmt::format("{} is none of the invariants or claims; `list invariants` and `list claims` name them", id)});
+    }
+    fmt::print("{}", *text);
+    auto checked = check_sources({scenarios});
+    if (!checked) {
+        return report(checked.error());
+    }
+    fmt::print("\nScenarios that name it:\n");
+    std::size_t count = 0;
+    for (const CheckedSource& source : checked->good) {
+        if (tests(source.scenario, upper)) {
+            fmt::print("  {} (expects {})\n", source.source.file, expectation(source.scenario));
+            ++count;
+        }
+    }
+    if (count == 0) {
+        fmt::print("  none expects it to break; it is examined in every run, `run --verbose` counts how often\n");
+    }
+    return 0;
+}
+
+}  // namespace stackrig::cli

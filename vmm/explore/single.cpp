@@ -1,0 +1,151 @@
+// From a finished run to a verdict.
+#include "vmm/explore/single.hpp"
+
+#include <chrono>
+#include <fmt/format.h>
+
+#include "guest/abi/layout.hpp"
+#include "vmm/engine/runner.hpp"
+#include "vmm/explore/watch.hpp"
+
+namespace stackrig::explore {
+namespace {
+
+using engine::RunEnd;
+
+struct Judged {
+    Verdict verdict;
+    std::string reason;
+};
+
+/// The end of a run that the observer did not decide.
+Judged judge_end(const engine::RunOutcome& outcome, const scenario::Scenario& scenario) {
+    const auto in_step = [&] {
+        return outcome.step < scenario.plan.schedule.size()
+                   ? fmt::format(" (step {}, \"{}\")", outcome.step + 1, scenario.plan.schedule[outcome.step].text)
+                   : std::string();
+    };
+    switch (outcome.end) {
+        case RunEnd::unreachable:
+        case RunEnd::undeliverable: return {Verdict::error, outcome.detail + in_step()};
+        case RunEnd::budget: return {Verdict::incomplete, outcome.detail + ". Raise max_stops in [run], or shorten the schedule"};
+        case RunEnd::stuck: return {Verdict::timeout, outcome.detail + in_step()};
+        case RunEnd::panic: return {Verdict::fail, outcome.detail + in_step()};
+        case RunEnd::broken: return {Verdict::error, "the guest broke down: " + outcome.detail + in_step()};
+        default: return {Verdict::pass, ""};
+    }
+}
+
+Judged judge(const engine::RunOutcome& outcome, const Watch& watch, const scenario::Scenario& scenario) {
+    for (const engine::EventReport& event : outcome.events) {
+        if (!event.exact) {
+            return {Verdict::error, fmt::format("{} did not hit the boundary it was meant for: {}", event.event, event.detail)};
+        }
+    }
+    if (!watch.failure().empty()) {
+        return {Verdict::fail, watch.failure()};
+    }
+    if (!watch.expected_seen()) {
+        if (const Judged end = judge_end(outcome, scenario); end.verdict != Verdict::pass) {
+            return end;
+        }
+        if (!scenario.expect.pass()) {
+            return {Verdict::xpass, fmt::format("{} was expected to be violated and was not", scenario.expect.violation)};
+        }
+        if (const auto broken = watch.finally_broken()) {
+            return {Verdict::fail, fmt::format("\"{}\" does not hold at the end", *broken)};
+        }
+    }
+    for (const std::string& id : scenario.expect.also) {
+        if (!watch.has_fired(id)) {
+            return {Verdict::xpass, fmt::format("{} was to be violated on the way to {} and was not", id, scenario.expect.violation)};
+        }
+    }
+    if (const auto unmet = watch.never_true()) {
+        return {Verdict::vacuous, fmt::format("\"{}\" was never true: the run did not get where the scenario wants to look", *unmet)};
+    }
+    return {scenario.expect.pass() ? Verdict::pass : Verdict::expected_violation, ""};
+}
+
+void fill_in(ScenarioResult& result, const engine::RunOutcome& outcome, const Watch& watch, const Symbolise& symbolise) {
+    result.violations = watch.violations();
+    for (const engine::EventReport& event : outcome.events) {
+        result.landings.push_back({event.event, symbolise(event.boundary), event.exact, event.detail});
+    }
+    for (const oracle::Invariant& invariant : oracle::catalogue()) {
+        const oracle::ExaminedCount count = watch.oracle().examined(invariant.inv);
+        if (count.evaluated > 0) {
+            result.examined.push_back({std::string(invariant.id), count.evaluated, count.applicable});
+        }
+    }
+    for (const oracle::DepthSample& depth : watch.oracle().depths()) {
+        result.depths.push_back({abi::entry_class(depth.entry).name, oracle::name_of(depth.window), depth.max_bytes, depth.samples});
+    }
+    result.console = outcome.console;
+    result.stops = outcome.stops;
+    result.trace_hash = outcome.trace_hash;
+}
+
+Result<Gpa> kernel_state(const x86::Elf& guest) {
+    const auto symbol = guest.find("kernel_state");
+    if (!symbol) {
+        return fail(ErrorKind::usage, fmt::format("{} has no symbol kernel_state: it is no guest of this rig", guest.path()));
+    }
+    return Gpa(symbol->value() - abi::kernel_map_base);
+}
+
+std::optional<std::string> missing_capability(const Bench& bench, const scenario::Scenario& scenario) {
+    for (const std::string& name : scenario.capabilities) {
+        if (!bench.capabilities.contains(name)) {
+            return name;
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario& scenario) {
+    ScenarioResult result{.file = scenario.file, .name = scenario.name, .why = scenario.why, .claims = scenario.claims,
+                          .hazards = scenario.hazards, .expected_id = scenario.expect.violation};
+    if (const auto missing = missing_capability(bench, scenario)) {
+        result.verdict = Verdict::skip;
+        result.reason = fmt::format("this host lacks {}; ./rig doctor shows what it can do", *missing);
+        return result;
+    }
+    const GuestSymbols symbols(bench.guest);
+    const scenario::Names names = scenario::names_of(scenario, symbols);
+    const Symbolise symbolise = [&](Gva address) { return bench.guest.describe(address); };
+    STACKRIG_TRY_ASSIGN(const Gpa state, kernel_state(bench.guest));
+    Watch watch(scenario, names, state, symbolise);
+    const auto start = std::chrono::steady_clock::now();
+    STACKRIG_TRY_ASSIGN(const engine::RunOutcome outcome, engine::run(bench.system, bench.guest, scenario.plan, watch, {}));
+    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    fill_in(result, outcome, watch, symbolise);
+    auto [verdict, reason] = judge(outcome, watch, scenario);
+    result.verdict = verdict;
+    result.reason = std::move(reason);
+    return result;
+}
+
+Result<std::string> look_at(const Bench& bench, const scenario::Scenario& scenario, const engine::Place& place) {
+    const GuestSymbols symbols(bench.guest);
+    const scenario::Names names = scenario::names_of(scenario, symbols);
+    const Symbolise symbolise = [&](Gva address) { return bench.guest.describe(address); };
+    STACKRIG_TRY_ASSIGN(const Gpa state, kernel_state(bench.guest));
+    Watch watch(scenario, names, state, symbolise);
+    std::string picture;
+    const auto draw = [&] { picture = watch.picture({}, true); };
+    STACKRIG_TRY_ASSIGN(const engine::RunOutcome outcome,
+                        engine::run(bench.system, bench.guest, scenario.plan, watch, {.look_at = place, .at_end = draw}));
+    if (outcome.end != RunEnd::looked && place.kind != engine::Place::Kind::end) {
+        const std::string why = watch.failure().empty() ? outcome.detail : watch.failure();
+        return fail(ErrorKind::usage, fmt::format("\"{}\" was not reached: the run of {} ended after {} stops in step {}{}{}. \"--at end\" "
+                                                  "shows where",
+                                                  place.text, scenario.name, outcome.stops, outcome.step + 1, why.empty() ? "" : ": ", why));
+    }
+    const std::string step = outcome.step < scenario.plan.schedule.size() ? scenario.plan.schedule[outcome.step].text : "";
+    return fmt::format("{}, stop {}, in step {} (\"{}\")\n{}", scenario.name, outcome.stops, outcome.step + 1, step, picture);
+}
+
+}  // namespace stackrig::explore

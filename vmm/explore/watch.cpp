@@ -1,0 +1,149 @@
+// Watching a run.
+#include "vmm/explore/watch.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "vmm/engine/tracker.hpp"
+#include "vmm/oracle/picture.hpp"
+#include "vmm/scenario/sentence.hpp"
+
+namespace stackrig::explore {
+namespace {
+
+using scenario::Fact;
+
+std::int64_t number(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+
+}  // namespace
+
+Watch::Watch(const scenario::Scenario& scenario, const scenario::Names& names, Gpa kernel_state, Symbolise symbolise)
+    : scenario_(scenario), names_(names), symbolise_(std::move(symbolise)),
+      oracle_(scenario.plan.guest, kernel_state, scenario.expect.violation), sometimes_(scenario.sometimes.size()) {}
+
+std::int64_t Watch::read(const Fact& fact) const {
+    const oracle::Facts facts = oracle_.facts();
+    const oracle::ThreadId thread(engine::guest_id(scenario_.plan.guest, fact.thread));
+    switch (fact.kind) {
+        case Fact::Kind::reserve: return number(facts.reserve(fact.cpu));
+        case Fact::Kind::cache: return number(facts.cache(fact.cpu));
+        case Fact::Kind::hands: return number(facts.hands(fact.cpu));
+        case Fact::Kind::reserve_users: return number(facts.reserve_users(fact.cpu));
+        case Fact::Kind::free: return number(facts.free());
+        case Fact::Kind::leaked: return number(facts.leaked());
+        case Fact::Kind::mapped: return number(facts.mapped(thread));
+        case Fact::Kind::pend: return facts.pend(thread) ? 1 : 0;
+        case Fact::Kind::loan: return number(facts.loan(thread));
+        case Fact::Kind::asleep: return facts.asleep(thread) ? 1 : 0;
+        case Fact::Kind::alive: return facts.alive(thread) ? 1 : 0;
+        case Fact::Kind::user: return facts.user(thread) ? 1 : 0;
+        case Fact::Kind::seen: {
+            std::uint64_t total = 0;
+            for (std::uint32_t cpu = 0; cpu < scenario_.plan.guest.cpus; ++cpu) {
+                total += facts.seen(fact.mark, CpuId{cpu});
+            }
+            return number(total);
+        }
+    }
+    return 0;
+}
+
+bool Watch::holds(const scenario::CheckedPredicate& predicate) const {
+    return scenario::evaluate(predicate.predicate, [this](const Fact& fact) { return read(fact); }) != 0;
+}
+
+std::string Watch::where() const {
+    const oracle::View& view = oracle_.view();
+    const engine::CpuState& cpu = view.stop->cpus[view.stop->cpu.value()];
+    const auto running = view.cpus.empty() ? std::nullopt : view.here().running;
+    return fmt::format("{} {}{} {}", cpu.cpu, running ? "thread " : "", running ? oracle::name_of(view, *running) : "", symbolise_(cpu.rip));
+}
+
+std::string Watch::picture(std::span<const oracle::ThreadId> focus, bool everything) const {
+    return oracle::picture(oracle_.view(), oracle_.history(),
+                           {.symbol = symbolise_, .focus = focus, .everything = everything, .reserve_pages = scenario_.plan.guest.reserve_pages});
+}
+
+/// Records it; false when the run has shown what it had to, or failed.
+bool Watch::take(const oracle::Violation& violation) {
+    const std::string id(violation.id);
+    const bool known = std::any_of(violations_.begin(), violations_.end(), [&](const ViolationReport& v) { return v.id == id; });
+    if (!known) {
+        const std::string step = violation.step < scenario_.plan.schedule.size() ? scenario_.plan.schedule[violation.step].text : "";
+        violations_.push_back({id, violation.text, where(), step, violation.stop, picture(violation.threads, false)});
+    }
+    if (id == scenario_.expect.violation) {
+        expected_seen_ = true;
+        return false;
+    }
+    const auto& also = scenario_.expect.also;
+    if (std::find(also.begin(), also.end(), id) != also.end()) {
+        return true;
+    }
+    failure_ = fmt::format("{} was violated: {}", id, violation.text);
+    return false;
+}
+
+bool Watch::at_stop(const engine::Stop& stop) {
+    bool go_on = true;
+    for (const oracle::Violation& violation : oracle_.observe(stop)) {
+        go_on = take(violation) && go_on;
+    }
+    const auto* mark = std::get_if<engine::MarkStop>(&stop.cause);
+    booted_ = booted_ || (mark != nullptr && mark->mark == abi::Mark::boot_done);
+    if (!booted_) {
+        return go_on;
+    }
+    for (std::size_t i = 0; i < sometimes_.size(); ++i) {
+        sometimes_[i] = sometimes_[i] || holds(scenario_.sometimes[i]);
+    }
+    if (!go_on) {
+        return false;
+    }
+    for (const scenario::CheckedPredicate& always : scenario_.always) {
+        if (!holds(always)) {
+            failure_ = fmt::format("\"{}\" does not hold at stop {}, {}", always.text, stop.index, where());
+            return false;
+        }
+    }
+    return true;
+}
+
+bool Watch::at_expect(std::size_t predicate, const engine::Stop& stop) {
+    const scenario::CheckedPredicate& expected = scenario_.expects[predicate];
+    if (holds(expected)) {
+        return true;
+    }
+    std::string values;
+    for (const Fact& fact : scenario::facts_of(expected.predicate)) {
+        values += fmt::format("{}{} = {}", values.empty() ? "" : ", ", scenario::render(fact, names_), read(fact));
+    }
+    failure_ = fmt::format("\"expect {}\" does not hold after stop {}: {}", expected.text, stop.index, values);
+    return false;
+}
+
+bool Watch::has_fired(const std::string& id) const {
+    const auto notes = oracle_.notes();
+    return std::any_of(violations_.begin(), violations_.end(), [&](const ViolationReport& v) { return v.id == id; }) ||
+           std::any_of(notes.begin(), notes.end(), [&](const oracle::Violation& v) { return v.id == id; });
+}
+
+std::optional<std::string> Watch::never_true() const {
+    for (std::size_t i = 0; i < sometimes_.size(); ++i) {
+        if (!sometimes_[i]) {
+            return scenario_.sometimes[i].text;
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<std::string> Watch::finally_broken() const {
+    for (const scenario::CheckedPredicate& predicate : scenario_.finally) {
+        if (!holds(predicate)) {
+            return predicate.text;
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace stackrig::explore

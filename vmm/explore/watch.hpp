@@ -1,0 +1,56 @@
+// The observer of a scenario's run: lets the oracle look, evaluates the predicates, decides when enough is seen.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "vmm/engine/stop.hpp"
+#include "vmm/explore/result.hpp"
+#include "vmm/oracle/oracle.hpp"
+#include "vmm/scenario/scenario.hpp"
+
+namespace stackrig::explore {
+
+using Symbolise = std::function<std::string(Gva)>;
+
+class Watch final : public engine::Observer {
+  public:
+    Watch(const scenario::Scenario& scenario, const scenario::Names& names, Gpa kernel_state, Symbolise symbolise);
+
+    bool at_stop(const engine::Stop& stop) override;
+    bool at_expect(std::size_t predicate, const engine::Stop& stop) override;
+
+    /// The violation the scenario is about has been seen.
+    [[nodiscard]] bool expected_seen() const { return expected_seen_; }
+    /// Why the run failed, empty when it did not.
+    [[nodiscard]] const std::string& failure() const { return failure_; }
+    [[nodiscard]] const std::vector<ViolationReport>& violations() const { return violations_; }
+    /// Ids that fired or were noted on the way.
+    [[nodiscard]] bool has_fired(const std::string& id) const;
+    /// A `sometimes` that was never true; nothing when all were.
+    [[nodiscard]] std::optional<std::string> never_true() const;
+    /// Evaluates the `finally` predicates at the last stop; the text of the first that does not hold.
+    [[nodiscard]] std::optional<std::string> finally_broken() const;
+    /// The last stop; `everything`: every thread page by page, not only those concerned.
+    [[nodiscard]] std::string picture(std::span<const oracle::ThreadId> focus, bool everything) const;
+    [[nodiscard]] const oracle::Oracle& oracle() const { return oracle_; }
+
+  private:
+    [[nodiscard]] std::int64_t read(const scenario::Fact& fact) const;
+    [[nodiscard]] bool holds(const scenario::CheckedPredicate& predicate) const;
+    [[nodiscard]] bool take(const oracle::Violation& violation);
+    [[nodiscard]] std::string where() const;
+
+    const scenario::Scenario& scenario_;
+    const scenario::Names& names_;
+    Symbolise symbolise_;
+    oracle::Oracle oracle_;
+    std::vector<bool> sometimes_;
+    std::vector<ViolationReport> violations_;
+    std::string failure_;
+    bool expected_seen_ = false;
+    bool booted_ = false;
+};
+
+}  // namespace stackrig::explore

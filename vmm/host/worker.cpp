@@ -1,0 +1,137 @@
+// Requests and answers.
+#include "vmm/host/worker.hpp"
+
+#include <cerrno>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "vmm/explore/single.hpp"
+#include "vmm/host/child.hpp"
+#include "vmm/host/probe.hpp"
+#include "vmm/host/stream.hpp"
+#include "vmm/host/worker_client.hpp"
+#include "vmm/report/json.hpp"
+#include "vmm/scenario/sentence.hpp"
+
+namespace stackrig::host {
+namespace {
+
+Json error_answer(const Error& error) { return {{"error", error.text}, {"kind", name_of(error.kind)}}; }
+
+class Worker {
+  public:
+    explicit Worker(std::string guest) : guest_path_(std::move(guest)) {}
+    Result<Json> answer(const Json& request);
+
+  private:
+    Result<void> open();
+    Result<Json> probe_answer();
+    Result<Json> run(const Json& request);
+    Result<Json> inspect(const Json& request);
+    Result<scenario::Scenario> checked(const Json& request) const;
+    [[nodiscard]] explore::Bench bench() const;
+
+    std::string guest_path_;
+    std::optional<kvm::System> system_;
+    std::optional<x86::Elf> guest_;
+    std::optional<ProbeReport> report_;
+};
+
+Result<void> Worker::open() {
+    if (!system_) {
+        STACKRIG_TRY_ASSIGN(system_, kvm::System::open());
+    }
+    if (!report_) {
+        STACKRIG_TRY_ASSIGN(report_, probe(*system_));
+    }
+    return {};
+}
+
+Result<Json> Worker::probe_answer() {
+    STACKRIG_TRY(open());
+    Json items = Json::array();
+    for (const ProbeItem& item : report_->items) {
+        items.push_back({{"name", item.name}, {"required", item.required}, {"ok", item.ok}, {"detail", item.detail}});
+    }
+    return Json{{"items", items}, {"sufficient", report_->sufficient}, {"why_not", report_->why_not()}};
+}
+
+explore::Bench Worker::bench() const {
+    explore::Bench bench{*system_, *guest_, {}};
+    for (const ProbeItem& item : report_->items) {
+        if (item.ok) {
+            bench.capabilities.insert(item.name);
+        }
+    }
+    return bench;
+}
+
+Result<scenario::Scenario> Worker::checked(const Json& request) const {
+    auto scenario = scenario::check(request.at("text").get<std::string>(), request.at("file").get<std::string>(), explore::GuestSymbols(*guest_));
+    if (!scenario) {
+        return tl::make_unexpected(scenario::to_error(scenario.error()));
+    }
+    return std::move(*scenario);
+}
+
+Result<Json> Worker::run(const Json& request) {
+    STACKRIG_TRY_ASSIGN(const scenario::Scenario scenario, checked(request));
+    STACKRIG_TRY_ASSIGN(const explore::ScenarioResult result, explore::run_scenario(bench(), scenario));
+    return report::to_json(result);
+}
+
+Result<Json> Worker::inspect(const Json& request) {
+    STACKRIG_TRY_ASSIGN(const scenario::Scenario scenario, checked(request));
+    const explore::GuestSymbols symbols(*guest_);
+    const auto place = scenario::parse_place(request.at("at").get<std::string>(), scenario::names_of(scenario, symbols));
+    if (!place) {
+        return tl::make_unexpected(scenario::to_error(place.error()));
+    }
+    STACKRIG_TRY_ASSIGN(const std::string text, explore::look_at(bench(), scenario, *place));
+    return Json{{"text", text}};
+}
+
+Result<Json> Worker::answer(const Json& request) {
+    const std::string what = request.value("do", "");
+    if (what == "probe") {
+        return probe_answer();
+    }
+    STACKRIG_TRY(open());
+    if (!guest_) {
+        STACKRIG_TRY_ASSIGN(guest_, x86::Elf::load(guest_path_));
+    }
+    if (what == "run") {
+        return run(request);
+    }
+    if (what == "inspect") {
+        return inspect(request);
+    }
+    return fail(ErrorKind::rig, fmt::format("the worker does not know the request \"{}\"", what));
+}
+
+}  // namespace
+
+Result<void> serve(int in, int out, const std::string& guest) {
+    Worker worker(guest);
+    MessageReader reader;
+    for (;;) {
+        STACKRIG_TRY_ASSIGN(const auto request, reader.next());
+        if (request) {
+            const Result<Json> answer = worker.answer(*request);
+            STACKRIG_TRY(write_all(out, encode_message(answer ? *answer : error_answer(answer.error())), "the front end"));
+            continue;
+        }
+        std::string bytes(65536, '\0');
+        const ssize_t n = ::read(in, bytes.data(), bytes.size());
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return {};  // the front end has nothing more to ask
+        }
+        bytes.resize(static_cast<std::size_t>(n));
+        reader.feed(bytes);
+    }
+}
+
+}  // namespace stackrig::host

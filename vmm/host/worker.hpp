@@ -1,0 +1,14 @@
+// The worker's side of the stream: takes requests, runs guests, answers. No files, no terminal.
+#pragma once
+
+#include <string>
+
+#include "vmm/base/result.hpp"
+
+namespace stackrig::host {
+
+/// Serves requests from descriptor `in`, answers to descriptor `out`, until `in` ends. `guest`: path of guest.elf.
+/// Requests: {"do":"probe"}, {"do":"run","file","text"}, {"do":"inspect","file","text","at"}, {"do":"bench"}.
+[[nodiscard]] Result<void> serve(int in, int out, const std::string& guest);
+
+}  // namespace stackrig::host

@@ -1,0 +1,72 @@
+// Asking a worker.
+#include "vmm/host/worker_client.hpp"
+
+#include <fmt/format.h>
+
+namespace stackrig::host {
+namespace {
+
+constexpr std::size_t longest_complaint = 4000;
+
+}  // namespace
+
+std::string_view name_of(ErrorKind kind) {
+    switch (kind) {
+        case ErrorKind::usage: return "usage";
+        case ErrorKind::host: return "host";
+        case ErrorKind::guest: return "guest";
+        case ErrorKind::rig: return "rig";
+    }
+    return "rig";
+}
+
+ErrorKind error_kind_named(std::string_view name) {
+    for (const ErrorKind kind : {ErrorKind::usage, ErrorKind::host, ErrorKind::guest}) {
+        if (name == name_of(kind)) {
+            return kind;
+        }
+    }
+    return ErrorKind::rig;
+}
+
+Unexpected WorkerClient::died(const Process::Ended& ended) const {
+    std::string text = fmt::format("the worker ended before it answered: {}", describe(ended));
+    if (reader_.pending_bytes() > 0) {
+        text += fmt::format(", in the middle of a message ({} bytes of it arrived)", reader_.pending_bytes());
+    }
+    if (!complaints_.empty()) {
+        text += fmt::format(". It said:\n{}", complaints_);
+    }
+    return fail(ErrorKind::rig, text);
+}
+
+Result<Json> WorkerClient::ask(const Json& request, std::chrono::milliseconds patience) {
+    const Deadline deadline = in(patience);
+    STACKRIG_TRY(process_->write(encode_message(request)));
+    for (;;) {
+        STACKRIG_TRY_ASSIGN(auto message, reader_.next());
+        if (message) {
+            if (const auto error = message->find("error"); error != message->end()) {
+                return fail(error_kind_named(message->value("kind", "rig")), error->get<std::string>());
+            }
+            return std::move(*message);
+        }
+        STACKRIG_TRY_ASSIGN(auto event, process_->next(deadline));
+        if (!event) {
+            process_->kill();
+            return fail(ErrorKind::rig, fmt::format("the worker gave no answer for {} s and was killed", patience.count() / 1000));
+        }
+        if (const auto* ended = std::get_if<Process::Ended>(&*event)) {
+            return died(*ended);
+        }
+        const auto& output = std::get<Process::Output>(*event);
+        if (!output.standard_error) {
+            reader_.feed(output.bytes);
+        } else {
+            complaints_ += output.bytes;
+            complaints_.erase(0, complaints_.size() - std::min(complaints_.size(), longest_complaint));
+        }
+    }
+}
+
+}  // namespace stackrig::host

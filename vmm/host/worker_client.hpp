@@ -1,0 +1,34 @@
+// The front end's side of a worker: asks, and waits for the answer.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "vmm/base/result.hpp"
+#include "vmm/host/process.hpp"
+#include "vmm/host/stream.hpp"
+
+namespace stackrig::host {
+
+/// One worker process, here or in the virtual host. After an error it is of no use any more.
+class WorkerClient {
+  public:
+    explicit WorkerClient(std::unique_ptr<Process> process) : process_(std::move(process)) {}
+
+    /// Sends a request and waits for its answer. Errors: the worker's own (its kind and text), its death (with what it
+    /// last wrote to standard error), or silence until `patience` is over, after which it is killed.
+    [[nodiscard]] Result<Json> ask(const Json& request, std::chrono::milliseconds patience);
+
+  private:
+    [[nodiscard]] Unexpected died(const Process::Ended& ended) const;
+    std::unique_ptr<Process> process_;
+    MessageReader reader_;
+    std::string complaints_;  ///< standard error, its end
+};
+
+/// Names of ErrorKind on the stream.
+[[nodiscard]] std::string_view name_of(ErrorKind kind);
+[[nodiscard]] ErrorKind error_kind_named(std::string_view name);
+
+}  // namespace stackrig::host

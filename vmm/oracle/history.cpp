@@ -1,0 +1,398 @@
+// Following threads through the kernel by marks and privilege level, and frames from place to place.
+#include "vmm/oracle/history.hpp"
+
+#include <algorithm>
+
+namespace stackrig::oracle {
+namespace {
+
+using abi::Mark;
+
+/// Marks whose first argument names a thread; the others are about whoever runs.
+bool names_thread(Mark mark) {
+    switch (mark) {
+        case Mark::boot_done:
+        case Mark::handler_begin:
+        case Mark::handler_end:
+        case Mark::panic:
+        case Mark::warn:
+        case Mark::idle: return false;
+        default: return true;
+    }
+}
+
+abi::Entry entry_of(std::uint64_t value) {
+    return value < abi::entry_count ? static_cast<abi::Entry>(value) : abi::Entry::none;
+}
+
+/// Events that IF does not hold back, so that they may find the kernel's data half-written.
+bool ignores_if(abi::Entry entry) {
+    return entry == abi::Entry::nmi || entry == abi::Entry::machine_check || entry == abi::Entry::debug;
+}
+
+}  // namespace
+
+const char* name_of(Phase phase) {
+    switch (phase) {
+        case Phase::never_ran: return "never ran";
+        case Phase::first: return "first run";
+        case Phase::user: return "user mode";
+        case Phase::entry: return "entry, before ENTER";
+        case Phase::enter: return "inside ENTER";
+        case Phase::owed: return "in the kernel, owed its pages";
+        case Phase::wait: return "waiting for pages";
+        case Phase::kernel: return "in the kernel";
+        case Phase::loop: return "exit work";
+        case Phase::exit: return "inside EXIT";
+        case Phase::left: return "leaving, after EXIT";
+        case Phase::nmi: return "NMI from user mode";
+        case Phase::dead: return "dead";
+        case Phase::gone: return "gone";
+    }
+    return "?";
+}
+
+bool History::data_at_rest() const {
+    return std::all_of(cpus_.begin(), cpus_.end(), [](const CpuHistory& c) { return c.async == 0; });
+}
+
+void History::observe(const View& view) {
+    turn_ = {};
+    just_entered_.reset();
+    if (threads_.size() < view.threads.size()) {
+        threads_.resize(view.threads.size());
+        by_thread_.resize(view.threads.size());
+    }
+    if (cpus_.size() < view.cpus.size()) {
+        cpus_.resize(view.cpus.size());
+        by_cpu_.resize(view.cpus.size());
+    }
+    if (settled_.size() < view.frames->frame_count()) {
+        settled_.resize(view.frames->frame_count());
+        origin_.resize(view.frames->frame_count());
+    }
+    for (std::uint32_t id = 0; id < view.threads.size(); ++id) {
+        if (threads_[id].phase == Phase::gone && view.exists(ThreadId(id))) {
+            threads_[id] = {};  // the entry of a dead thread serves a new one
+        }
+    }
+    const bool rest_before = data_at_rest();
+    follow_modes(view);
+    const engine::StopCause& cause = view.stop->cause;
+    if (const auto* mark = std::get_if<engine::MarkStop>(&cause)) {
+        follow_mark(view, *mark);
+    } else if (const auto* landed = std::get_if<engine::LandedStop>(&cause)) {
+        follow_landing(view, *landed);
+    }
+    note_sources(view);
+    const bool between_instructions = std::holds_alternative<engine::LandedStop>(cause) ||
+                                      std::holds_alternative<engine::BoundaryStop>(cause) ||
+                                      std::holds_alternative<engine::PlaceStop>(cause);
+    turn_.quiet = !between_instructions && rest_before && data_at_rest();
+}
+
+void History::follow_modes(const View& view) {
+    for (const CpuView& cpu : view.cpus) {
+        if (cpu.running && view.exists(*cpu.running)) {
+            follow_mode(view, cpu);
+        }
+    }
+}
+
+void History::follow_mode(const View& view, const CpuView& cpu) {
+    const ThreadId t = *cpu.running;
+    ThreadHistory& h = threads_[t.value()];
+    if (view.thread(t).kind != abi::ThreadKind::user) {
+        if (h.phase == Phase::never_ran) {
+            h.phase = Phase::kernel;
+            h.visit.irqs_were_on = true;
+        }
+        return;
+    }
+    if (cpu.regs->user_mode()) {
+        if (h.phase != Phase::user) {
+            arrive(t);
+        }
+    } else if (h.phase == Phase::never_ran) {
+        h.phase = Phase::first;
+        h.visit = {};
+        h.visit.first_return = true;
+        h.visit.irqs_were_on = true;  // ret_from_fork() runs with IRQs on
+    } else if (h.phase == Phase::user) {
+        start_visit(t, abi::Entry::none);
+        just_entered_ = t;
+    }
+}
+
+void History::arrive(ThreadId t) {
+    ThreadHistory& h = threads_[t.value()];
+    turn_.arrived = t;
+    turn_.arrived_with = h.visit;
+    h.phase = Phase::user;
+    h.visit = {};
+}
+
+void History::start_visit(ThreadId t, abi::Entry entry) {
+    ThreadHistory& h = threads_[t.value()];
+    if (h.phase == Phase::left) {
+        arrive(t);  // user mode came and went between two stops
+    }
+    h.visit = {};
+    h.visit.entry = entry;
+    h.phase = Phase::entry;
+}
+
+void History::follow_landing(const View& view, const engine::LandedStop& landed) {
+    const auto running = view.here().running;
+    if (!running || just_entered_ != running) {
+        return;
+    }
+    ThreadHistory& h = threads_[running->value()];
+    h.visit.entry = landed.entry;
+    if (!abi::entry_class(landed.entry).hook) {
+        h.phase = Phase::nmi;
+    }
+}
+
+void History::count(const engine::MarkStop& mark, CpuId cpu) {
+    const auto at = static_cast<std::size_t>(mark.mark);
+    if (at >= mark_limit) {
+        return;
+    }
+    ++by_cpu_[cpu.value()][at];
+    if (turn_.thread) {
+        ++by_thread_[turn_.thread->value()][at];
+    }
+}
+
+void History::follow_mark(const View& view, const engine::MarkStop& mark) {
+    if (names_thread(mark.mark)) {
+        if (mark.args[0] < threads_.size()) {
+            turn_.thread = ThreadId(static_cast<std::uint32_t>(mark.args[0]));
+        }
+    } else if (view.here().running && view.here().running->value() < threads_.size()) {
+        turn_.thread = view.here().running;
+    }
+    count(mark, view.stop->cpu);
+    if (mark.mark == Mark::handler_begin || mark.mark == Mark::handler_end) {
+        follow_handler(view, mark);
+        return;
+    }
+    if (!turn_.thread) {
+        return;
+    }
+    follow_enter(view, mark, *turn_.thread);
+    follow_exit(view, mark, *turn_.thread);
+    follow_life(view, mark, *turn_.thread);
+}
+
+void History::follow_handler(const View& view, const engine::MarkStop& mark) {
+    const abi::Entry entry = entry_of(mark.args[0]);
+    const bool begin = mark.mark == Mark::handler_begin;
+    if (mark.args[1] == 0) {
+        std::uint32_t& async = cpus_[view.stop->cpu.value()].async;
+        if (ignores_if(entry) && (begin || async > 0)) {
+            async = begin ? async + 1 : async - 1;
+        }
+        return;
+    }
+    if (!turn_.thread) {
+        return;
+    }
+    const bool hook = abi::entry_class(entry).hook;
+    ThreadHistory& h = threads_[turn_.thread->value()];
+    if (begin) {
+        if (h.phase == Phase::user || h.phase == Phase::left) {
+            start_visit(*turn_.thread, entry);
+        }
+        if (h.phase == Phase::entry) {
+            h.visit.entry = entry;
+            h.phase = hook ? Phase::entry : Phase::nmi;
+        }
+    } else if (h.phase == Phase::nmi) {
+        h.phase = Phase::left;
+    } else if (h.phase == Phase::entry && hook) {
+        pass_site(*turn_.thread, entry);
+    }
+}
+
+/// The entry has got to a point that lies behind enter_from_user_mode().
+void History::pass_site(ThreadId t, abi::Entry entry) {
+    ThreadHistory& h = threads_[t.value()];
+    if (h.phase == Phase::user || h.phase == Phase::left) {
+        start_visit(t, entry);
+    }
+    if (h.phase == Phase::entry) {
+        turn_.skipped_enter = scheme_ == abi::Scheme::entry_exit;
+        h.phase = Phase::kernel;
+        if (entry != abi::Entry::none) {
+            h.visit.entry = entry;
+        }
+    }
+}
+
+void History::begin_enter(const View& view, ThreadId t, abi::Entry entry) {
+    ThreadHistory& h = threads_[t.value()];
+    if (h.phase == Phase::user || h.phase == Phase::left) {
+        start_visit(t, entry);
+    }
+    turn_.double_enter = h.phase != Phase::entry;
+    h.phase = Phase::enter;
+    h.entered_ever = true;
+    h.hook_cpu = view.stop->cpu;
+    h.visit.entry = entry;
+    ++h.visit.enters;
+    h.visit.cache_ran_out = false;
+    h.visit.alloc_failed = false;
+}
+
+void History::follow_enter(const View& view, const engine::MarkStop& mark, ThreadId t) {
+    ThreadHistory& h = threads_[t.value()];
+    switch (mark.mark) {
+        case Mark::enter_begin: begin_enter(view, t, entry_of(mark.args[1])); break;
+        case Mark::enter_pte: h.visit.mapping = h.phase == Phase::wait; break;
+        case Mark::enter_done:
+            h.visit.owed = mark.args[2] != 0;
+            h.phase = h.visit.owed ? Phase::owed : Phase::kernel;
+            break;
+        case Mark::irq_on:
+            pass_site(t, entry_of(mark.args[1]));
+            h.visit.irqs_were_on = true;
+            break;
+        case Mark::syscall: pass_site(t, entry_of(mark.args[2])); break;
+        case Mark::wait_begin:
+            h.phase = Phase::wait;
+            h.hook_cpu = view.stop->cpu;
+            h.visit.mapping = false;
+            h.visit.cache_ran_out = false;
+            h.visit.alloc_failed = false;
+            break;
+        case Mark::wait_done:
+            h.phase = Phase::kernel;
+            h.visit.owed = false;
+            h.visit.mapping = false;
+            break;
+        default: break;
+    }
+}
+
+void History::begin_exit(const View& view, ThreadId t) {
+    ThreadHistory& h = threads_[t.value()];
+    turn_.double_exit = h.phase == Phase::exit || h.phase == Phase::left;
+    if (!turn_.double_exit) {
+        pass_site(t, abi::Entry::none);
+    }
+    h.phase = Phase::exit;
+    h.hook_cpu = view.stop->cpu;
+    ++h.visit.exits;
+    h.to_return_count = 0;
+    h.visit.lent_at_exit = lent(view, t, view.stop->cpu);
+    if (const SlotView* slot = view.slot_of(t)) {
+        for (unsigned i = 1; i <= abi::extra_pages; ++i) {
+            if (slot->page[i].present()) {
+                h.to_return[h.to_return_count++] = slot->page[i].frame();
+            }
+        }
+    }
+}
+
+void History::follow_exit(const View& view, const engine::MarkStop& mark, ThreadId t) {
+    ThreadHistory& h = threads_[t.value()];
+    switch (mark.mark) {
+        case Mark::loop_begin:
+            pass_site(t, abi::Entry::none);
+            h.phase = Phase::loop;
+            break;
+        case Mark::loop_irq_on: h.visit.irqs_were_on = true; break;
+        case Mark::exit_begin: begin_exit(view, t); break;
+        case Mark::exit_done: h.phase = Phase::left; break;
+        default: break;
+    }
+}
+
+void History::follow_life(const View& view, const engine::MarkStop& mark, ThreadId t) {
+    ThreadHistory& h = threads_[t.value()];
+    switch (mark.mark) {
+        case Mark::switch_to: cpus_[view.stop->cpu.value()].switching = true; break;
+        case Mark::switched: cpus_[view.stop->cpu.value()].switching = false; break;
+        case Mark::thread_exit: h.phase = Phase::dead; break;
+        case Mark::stack_free: h.phase = Phase::gone; break;
+        default: break;
+    }
+}
+
+void History::note_sources(const View& view) {
+    const CpuView& here = view.here();
+    if (!here.running || !here.readable || here.running->value() >= threads_.size()) {
+        return;
+    }
+    ThreadHistory& h = threads_[here.running->value()];
+    if (h.phase != Phase::enter && h.phase != Phase::wait) {
+        return;
+    }
+    h.visit.cache_ran_out = h.visit.cache_ran_out || here.belief.cache.count == 0;
+    if (const auto* choice = std::get_if<engine::ChoiceStop>(&view.stop->cause)) {
+        const bool nowait = choice->choice == abi::Choice::alloc &&
+                            choice->args[0] == static_cast<std::uint64_t>(abi::Gfp::nowait);
+        if (nowait && (choice->answer == 0 || view.free_list.empty())) {
+            h.visit.alloc_failed = true;
+        }
+    }
+}
+
+void History::settle(const View& view, std::uint32_t reserve_pages) {
+    const auto whole = [&](std::uint16_t cpu) {
+        return cpu < view.cpus.size() && view.cpus[cpu].belief.reserve.count >= reserve_pages;
+    };
+    for (const Pfn pfn : view.frames->seen()) {
+        const Place place = view.frames->at(pfn).solid;
+        Place& origin = origin_[pfn.value()];
+        if (place.kind != PlaceKind::none) {
+            settled_[pfn.value()] = place;
+        }
+        if (place.kind == PlaceKind::cache || place.kind == PlaceKind::reserve || place.kind == PlaceKind::free_list) {
+            origin = place;
+        } else if (origin.kind == PlaceKind::reserve && whole(origin.owner)) {
+            origin.kind = PlaceKind::cache;  // repaid with other frames: nothing is on loan any more
+        }
+    }
+    if (view.free_generation != free_generation_) {
+        free_generation_ = view.free_generation;
+        for (const Pfn pfn : view.free_list) {
+            settled_[pfn.value()] = {.kind = PlaceKind::free_list};
+            origin_[pfn.value()] = {.kind = PlaceKind::free_list};
+        }
+    }
+}
+
+std::uint32_t History::lent(const View& view, ThreadId t, CpuId cpu) const {
+    const SlotView* slot = view.exists(t) ? view.slot_of(t) : nullptr;
+    std::uint32_t count = 0;
+    for (unsigned i = 1; slot != nullptr && i <= abi::extra_pages; ++i) {
+        const Place from = slot->page[i].present() ? origin(slot->page[i].frame()) : Place{};
+        count += from.kind == PlaceKind::reserve && from.owner == cpu.value() ? 1 : 0;
+    }
+    return count;
+}
+
+std::vector<ThreadId> History::holders(const View& view, CpuId cpu) const {
+    std::vector<ThreadId> found;
+    for (std::uint32_t id = 0; id < view.threads.size(); ++id) {
+        if (lent(view, ThreadId(id), cpu) > 0) {
+            found.push_back(ThreadId(id));
+        }
+    }
+    return found;
+}
+
+std::uint64_t History::seen(Mark mark, ThreadId t) const {
+    const auto at = static_cast<std::size_t>(mark);
+    return t.value() < by_thread_.size() && at < mark_limit ? by_thread_[t.value()][at] : 0;
+}
+
+std::uint64_t History::seen(Mark mark, CpuId cpu) const {
+    const auto at = static_cast<std::size_t>(mark);
+    return cpu.value() < by_cpu_.size() && at < mark_limit ? by_cpu_[cpu.value()][at] : 0;
+}
+
+}  // namespace stackrig::oracle

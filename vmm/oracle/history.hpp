@@ -1,0 +1,137 @@
+// What the oracle remembers between stops: each thread's way through the kernel, and where frames came from.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "guest/abi/entries.hpp"
+#include "guest/abi/ports.hpp"
+#include "vmm/engine/stop.hpp"
+#include "vmm/oracle/ids.hpp"
+#include "vmm/oracle/view.hpp"
+
+namespace stackrig::oracle {
+
+/// Where a thread is on its way through the kernel. The W-points are those of the injection-point list.
+enum class Phase : std::uint8_t {
+    never_ran,  ///< created, its first instruction still to come
+    first,      ///< in the kernel for the first time: no entry led here
+    user,       ///< user mode
+    entry,      ///< entered from user mode, ENTER not begun: W0..W3
+    enter,      ///< inside ENTER: W4
+    owed,       ///< ENTER done without pages: from W5 to the wait
+    wait,       ///< waiting for pages: W6
+    kernel,     ///< K: W5 with pages, W7
+    loop,       ///< exit work: W8
+    exit,       ///< inside EXIT: W10
+    left,       ///< after EXIT: W11..W13
+    nmi,        ///< NMI from user mode: on the task stack without hooks
+    dead,       ///< after do_exit()
+    gone,       ///< stack freed
+};
+[[nodiscard]] const char* name_of(Phase phase);
+
+/// One stay in the kernel, from entry to return.
+struct Visit {
+    abi::Entry entry = abi::Entry::none;
+    bool first_return = false;  ///< of a new thread: began without an entry
+    std::uint32_t enters = 0;   ///< times ENTER has begun
+    std::uint32_t exits = 0;    ///< times EXIT has begun
+    bool irqs_were_on = false;  ///< the entry's IRQ-enable site or the exit loop has enabled IRQs
+    bool owed = false;          ///< ENTER came without pages and no wait has brought them
+    bool cache_ran_out = false; ///< seen empty during the current hook
+    bool alloc_failed = false;  ///< GFP_NOWAIT refused, or nothing free, during the current hook
+    bool mapping = false;       ///< W6: the pages have come, PTEs are being written
+    std::uint32_t lent_at_exit = 0;  ///< pages of the executing CPU's reserve in use when EXIT began
+};
+
+struct ThreadHistory {
+    Phase phase = Phase::never_ran;
+    Visit visit;
+    bool entered_ever = false;
+    CpuId hook_cpu;  ///< CPU on which the current hook began
+    std::array<Pfn, abi::extra_pages> to_return = {};
+    unsigned to_return_count = 0;  ///< frames in P1..P3 when EXIT began
+
+    [[nodiscard]] bool in_hook() const { return phase == Phase::enter || phase == Phase::exit; }
+};
+
+struct CpuHistory {
+    bool switching = false;   ///< between the `switch` and `switched` marks
+    std::uint32_t async = 0;  ///< NMI, #MC, #DB handlers active that interrupted the kernel: its data may be half-written
+};
+
+/// What this stop's mark meant for the thread's way; facts for the checks of this stop only.
+struct Turn {
+    std::optional<ThreadId> thread;   ///< whom the mark is about
+    std::optional<ThreadId> arrived;  ///< reached user mode since the last stop, `arrived_with` is its visit
+    Visit arrived_with;
+    bool double_enter = false;  ///< ENTER began although it had run in this visit
+    bool double_exit = false;   ///< EXIT began although it had run in this visit
+    bool skipped_enter = false; ///< a hooked entry got past the hook's place without it
+    bool quiet = false;         ///< the guest's data structures must be consistent here
+};
+
+class History {
+  public:
+    explicit History(abi::Scheme scheme) : scheme_(scheme) {}
+
+    /// Takes in the stop, before any check.
+    void observe(const View& view);
+    /// Remembers where frames are, after all checks of the stop. `reserve_pages`: the configured size.
+    void settle(const View& view, std::uint32_t reserve_pages);
+
+    [[nodiscard]] const ThreadHistory& thread(ThreadId t) const {
+        return t.value() < threads_.size() ? threads_[t.value()] : nobody_;
+    }
+    [[nodiscard]] const CpuHistory& cpu(CpuId c) const { return cpus_[c.value()]; }
+    [[nodiscard]] const Turn& turn() const { return turn_; }
+
+    /// Last solid place the frame was seen in before this stop.
+    [[nodiscard]] Place settled(Pfn pfn) const { return pfn.value() < settled_.size() ? settled_[pfn.value()] : Place{}; }
+    /// Last cache, reserve or free list it came from before this stop; `none` for a page given at birth.
+    [[nodiscard]] Place origin(Pfn pfn) const { return pfn.value() < origin_.size() ? origin_[pfn.value()] : Place{}; }
+    /// How many of P1..P3 of `t` came from the reserve of `cpu` and have not been made good.
+    [[nodiscard]] std::uint32_t lent(const View& view, ThreadId t, CpuId cpu) const;
+    /// Threads that hold pages of the reserve of `cpu`.
+    [[nodiscard]] std::vector<ThreadId> holders(const View& view, CpuId cpu) const;
+
+    /// How often a mark was raised about a thread (of its own, where the mark names none), and by a CPU.
+    [[nodiscard]] std::uint64_t seen(abi::Mark mark, ThreadId t) const;
+    [[nodiscard]] std::uint64_t seen(abi::Mark mark, CpuId cpu) const;
+
+  private:
+    void follow_modes(const View& view);
+    void follow_mode(const View& view, const CpuView& cpu);
+    void follow_landing(const View& view, const engine::LandedStop& landed);
+    void follow_mark(const View& view, const engine::MarkStop& mark);
+    void follow_handler(const View& view, const engine::MarkStop& mark);
+    void follow_enter(const View& view, const engine::MarkStop& mark, ThreadId t);
+    void follow_exit(const View& view, const engine::MarkStop& mark, ThreadId t);
+    void follow_life(const View& view, const engine::MarkStop& mark, ThreadId t);
+    void note_sources(const View& view);
+    void start_visit(ThreadId t, abi::Entry entry);
+    void arrive(ThreadId t);
+    void pass_site(ThreadId t, abi::Entry entry);
+    void begin_enter(const View& view, ThreadId t, abi::Entry entry);
+    void begin_exit(const View& view, ThreadId t);
+    void count(const engine::MarkStop& mark, CpuId cpu);
+    [[nodiscard]] bool data_at_rest() const;
+
+    abi::Scheme scheme_;
+    std::vector<ThreadHistory> threads_;
+    std::vector<CpuHistory> cpus_;
+    std::uint64_t free_generation_ = 0;
+    std::vector<Place> settled_;
+    std::vector<Place> origin_;
+    Turn turn_;
+    std::optional<ThreadId> just_entered_;
+    ThreadHistory nobody_;
+    static constexpr std::size_t mark_limit = 32;
+    std::vector<std::array<std::uint64_t, mark_limit>> by_thread_;
+    std::vector<std::array<std::uint64_t, mark_limit>> by_cpu_;
+};
+
+}  // namespace stackrig::oracle

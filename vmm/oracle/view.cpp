@@ -1,0 +1,292 @@
+// Reading a stop: structures first, then the page tables, then the frames they name. Nothing is taken on trust.
+#include "vmm/oracle/view.hpp"
+
+#include <cstring>
+
+namespace stackrig::oracle {
+namespace {
+
+constexpr std::uint32_t max_thread_count = abi::max_threads + abi::max_cpus;
+constexpr std::uint32_t max_slot_count = 1024;
+constexpr std::uint64_t root_mask = 0x000ffffffffff000;  // CR3 without PCID and the PWT/PCD bits
+
+template <class T>
+bool read_array(const PhysMemory& memory, Gpa from, std::uint32_t count, std::vector<T>& into) {
+    into.resize(count);
+    return memory.read(from, std::as_writable_bytes(std::span(into)));
+}
+
+bool same_bytes(const std::vector<abi::Frame>& a, const std::vector<abi::Frame>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(abi::Frame)) == 0;
+}
+
+}  // namespace
+
+std::string_view name_of(const View& view, ThreadId t) {
+    if (t.value() >= view.threads.size()) {
+        return "?";
+    }
+    const char* name = view.threads[t.value()].name;
+    std::size_t length = 0;
+    while (length < sizeof(abi::Thread::name) - 1 && name[length] > ' ' && name[length] < 0x7f) {
+        ++length;
+    }
+    return length == 0 ? std::string_view("?") : std::string_view(name, length);
+}
+
+void ViewReader::complain(BadValue::Kind kind, std::string_view what, std::uint32_t index, std::uint64_t value) {
+    bad_.push_back({kind, what, index, value});
+}
+
+const View& ViewReader::read(const engine::Stop& stop) {
+    view_ = {};
+    view_.stop = &stop;
+    bad_.clear();
+    const auto kernel = stop.memory.read_as<abi::KernelState>(kernel_state_);
+    if (kernel && kernel->magic == abi::boot_magic && kernel->version == abi::abi_version) {
+        view_.kernel = *kernel;
+        view_.readable = true;
+        read_threads();
+        read_slots();
+        assign_slots();
+        read_frames();
+        read_cpus();
+        book_frames();
+    }
+    view_.threads = threads_;
+    view_.slots = slots_;
+    view_.cpus = cpus_;
+    view_.bad = bad_;
+    view_.frames = &book_;
+    return view_;
+}
+
+void ViewReader::read_threads() {
+    threads_.clear();
+    const std::uint32_t count = view_.kernel.thread_count;
+    if (count > max_thread_count) {
+        complain(BadValue::Kind::pointer, "KernelState::thread_count", 0, count);
+        return;
+    }
+    const auto at = gpa_of(view_.kernel.threads, count * sizeof(abi::Thread), alignof(abi::Thread), ram());
+    if (!at || !read_array(view_.stop->memory, *at, count, threads_)) {
+        threads_.clear();
+        complain(BadValue::Kind::pointer, "KernelState::threads", 0, view_.kernel.threads);
+    }
+}
+
+void ViewReader::read_slots() {
+    std::uint32_t count = view_.kernel.slot_count;
+    if (count > max_slot_count) {
+        complain(BadValue::Kind::pointer, "KernelState::slot_count", 0, count);
+        count = 0;
+    }
+    tables_.read(view_.stop->memory, Gpa(view_.kernel.kernel_cr3 & root_mask), count);
+    slots_.resize(count);
+    for (std::uint32_t slot = 0; slot < count; ++slot) {
+        SlotView& seen = slots_[slot];
+        seen = {};
+        seen.has_table = tables_.has_table(slot);
+        for (unsigned i = 0; i < abi::stack_pages; ++i) {
+            seen.page[i] = tables_.entry(slot, 7 - i);
+            seen.guard[i] = tables_.entry(slot, 3 - i);
+            seen.mapped = static_cast<std::uint8_t>(seen.mapped | (seen.page[i].present() ? 1u << i : 0u));
+            seen.guards = static_cast<std::uint8_t>(seen.guards | (seen.guard[i].present() ? 1u << i : 0u));
+        }
+    }
+}
+
+void ViewReader::assign_slots() {
+    for (std::uint32_t id = 0; id < threads_.size(); ++id) {
+        const abi::Thread& t = threads_[id];
+        if (t.state == abi::ThreadState::unused) {
+            continue;
+        }
+        if (t.slot >= slots_.size()) {
+            complain(BadValue::Kind::pointer, "Thread::slot", id, t.slot);
+            continue;
+        }
+        SlotView& slot = slots_[t.slot];
+        (slot.owner ? slot.rival : slot.owner) = ThreadId(id);
+    }
+}
+
+void ViewReader::read_frames() {
+    const std::uint32_t count = view_.kernel.frame_count;
+    frames_.swap(frames_before_);
+    const auto at = count <= ram() / abi::page_bytes
+                        ? gpa_of(view_.kernel.frames, count * sizeof(abi::Frame), alignof(abi::Frame), ram())
+                        : std::nullopt;
+    if (!at || !read_array(view_.stop->memory, *at, count, frames_)) {
+        frames_.clear();
+        complain(BadValue::Kind::pointer, "KernelState::frames", count, view_.kernel.frames);
+    }
+    book_.begin(static_cast<std::uint32_t>(frames_.size()));
+    // Walking some thousand links at each stop would cost more than all the rest; most stops change none of them.
+    if (!same_bytes(frames_, frames_before_) || view_.kernel.free_head != free_head_before_) {
+        walk_free_list();
+    }
+    if (free_list_broken_) {
+        complain(BadValue::Kind::free_list, "free list", static_cast<std::uint32_t>(free_.size()), free_bad_link_);
+    }
+    view_.stack_frames = stack_frames_;
+    view_.uses = uses_;
+    view_.free_list = free_;
+    view_.free_generation = free_generation_;
+    view_.free_list_broken = free_list_broken_;
+    view_.free_labelled = free_labelled_;
+}
+
+void ViewReader::walk_free_list() {
+    ++free_generation_;
+    free_head_before_ = view_.kernel.free_head;
+    free_.clear();
+    stack_frames_.clear();
+    uses_.resize(frames_.size());
+    free_labelled_ = 0;
+    for (std::uint32_t i = 0; i < frames_.size(); ++i) {
+        uses_[i] = static_cast<std::uint8_t>(frames_[i].use);
+        free_labelled_ += frames_[i].use == abi::FrameUse::free ? 1 : 0;
+        if (frames_[i].use == abi::FrameUse::stack) {
+            stack_frames_.push_back(Pfn(i));
+        }
+    }
+    free_list_broken_ = false;
+    std::uint32_t link = view_.kernel.free_head;
+    while (link != abi::no_pfn) {
+        // More links than frames: some frame came twice.
+        if (link >= frames_.size() || free_.size() >= frames_.size()) {
+            free_list_broken_ = true;
+            free_bad_link_ = link;
+            break;
+        }
+        free_.push_back(Pfn(link));
+        link = frames_[link].next;
+    }
+    book_.set_free(free_);
+}
+
+std::optional<ThreadId> ViewReader::thread_at(std::uint64_t pointer) const {
+    const std::uint64_t offset = pointer - view_.kernel.threads;
+    if (pointer < view_.kernel.threads || offset % sizeof(abi::Thread) != 0 ||
+        offset / sizeof(abi::Thread) >= threads_.size()) {
+        return std::nullopt;
+    }
+    return ThreadId(static_cast<std::uint32_t>(offset / sizeof(abi::Thread)));
+}
+
+std::optional<ThreadId> ViewReader::thread_by_root(Gpa cr3) const {
+    const std::uint64_t root = cr3.value() & root_mask;
+    for (std::uint32_t id = 0; id < threads_.size(); ++id) {
+        const abi::Thread& t = threads_[id];
+        if (t.state != abi::ThreadState::unused && t.kind == abi::ThreadKind::user && t.cr3 == root) {
+            return ThreadId(id);
+        }
+    }
+    return std::nullopt;
+}
+
+void ViewReader::read_cpus() {
+    const auto count = static_cast<std::uint32_t>(view_.stop->cpus.size());
+    cpus_.resize(count);
+    last_running_.resize(count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+        read_cpu(i);
+    }
+}
+
+void ViewReader::read_cpu(std::uint32_t index) {
+    CpuView& cpu = cpus_[index];
+    cpu = {};
+    cpu.regs = &view_.stop->cpus[index];
+    cpu.rsp = locate(cpu.regs->rsp);
+    cpu.own_tables = !tables_.same_under(view_.stop->memory, Gpa(cpu.regs->cr3.value() & root_mask));
+    if (index < view_.kernel.cpus && index < abi::max_cpus) {
+        const std::uint64_t pointer = view_.kernel.percpu[index];
+        const auto at = gpa_of(pointer, sizeof(abi::PerCpu), alignof(abi::PerCpu), ram());
+        const auto area = at ? view_.stop->memory.read_as<abi::PerCpu>(*at) : std::nullopt;
+        if (area) {
+            cpu.belief = *area;
+            cpu.readable = true;
+            cpu.online = area->idle != 0;
+            cpu.current = thread_at(area->current);
+            if (cpu.online && !cpu.current) {
+                complain(BadValue::Kind::pointer, "PerCpu::current", index, area->current);
+            }
+            if (cpu.online && !thread_at(area->idle)) {
+                complain(BadValue::Kind::pointer, "PerCpu::idle", index, area->idle);
+            }
+        } else {
+            complain(BadValue::Kind::pointer, "KernelState::percpu", index, pointer);
+        }
+    }
+    find_running(cpu, index);
+}
+
+void ViewReader::find_running(CpuView& cpu, std::uint32_t index) {
+    using Where = StackPointer::Where;
+    const bool on_thread_stack = cpu.rsp.where == Where::thread_stack || cpu.rsp.where == Where::guard;
+    if (!cpu.regs->user_mode() && on_thread_stack) {
+        // The switch loads CR3 before RSP: on a thread stack it is RSP that says who runs.
+        if (cpu.rsp.slot.value() < slots_.size()) {
+            cpu.running = slots_[cpu.rsp.slot.value()].owner;
+        }
+    } else if (cpu.regs->user_mode() || cpu.rsp.where == Where::user || !last_running_[index]) {
+        cpu.running = thread_by_root(cpu.regs->cr3);
+    } else {
+        cpu.running = last_running_[index];  // IST, IRQ or trampoline stack: whoever ran when it was entered
+    }
+    if (cpu.running) {
+        last_running_[index] = cpu.running;
+    }
+}
+
+void ViewReader::book_stash(const abi::FrameStash& stash, Place place, std::string_view what) {
+    std::uint32_t count = stash.count;
+    if (count > abi::stash_capacity) {
+        complain(BadValue::Kind::stash, what, place.owner, count);
+        count = abi::stash_capacity;
+    }
+    for (std::uint32_t i = 0; i < count; ++i) {
+        if (!book_.put(Pfn(stash.pfn[i]), place)) {
+            complain(BadValue::Kind::stash, what, place.owner, stash.pfn[i]);
+        }
+    }
+}
+
+void ViewReader::book_frames() {
+    for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
+        for (unsigned i = 0; i < abi::stack_pages && slots_[slot].mapped != 0; ++i) {
+            const Pte pte = slots_[slot].page[i];
+            const Place place{PlaceKind::stack_page, static_cast<std::uint8_t>(i), static_cast<std::uint16_t>(slot)};
+            if (pte.present() && (pte.frame_number() >= frames_.size() || !book_.put(pte.frame(), place))) {
+                complain(BadValue::Kind::pte_frame, "stack PTE", slot, pte.raw);
+            }
+        }
+    }
+    for (std::uint32_t i = 0; i < cpus_.size(); ++i) {
+        const auto owner = static_cast<std::uint16_t>(i);
+        if (cpus_[i].readable) {
+            book_stash(cpus_[i].belief.cache, {PlaceKind::cache, 0, owner}, "PerCpu::cache");
+            book_stash(cpus_[i].belief.reserve, {PlaceKind::reserve, 0, owner}, "PerCpu::reserve");
+            book_stash(cpus_[i].belief.hands, {PlaceKind::hands, 0, owner}, "PerCpu::hands");
+        }
+    }
+    for (std::uint32_t id = 0; id < threads_.size(); ++id) {
+        const abi::Thread& t = threads_[id];
+        if (t.state == abi::ThreadState::unused) {
+            continue;
+        }
+        if (t.hogged_count > std::size(t.hogged)) {
+            complain(BadValue::Kind::stash, "Thread::hogged", id, t.hogged_count);
+            continue;
+        }
+        for (std::uint32_t i = 0; i < t.hogged_count; ++i) {
+            if (!book_.put(Pfn(t.hogged[i]), {PlaceKind::hogged, 0, static_cast<std::uint16_t>(id)})) {
+                complain(BadValue::Kind::stash, "Thread::hogged", id, t.hogged[i]);
+            }
+        }
+    }
+}
+
+}  // namespace stackrig::oracle
