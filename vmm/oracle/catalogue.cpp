@@ -114,4 +114,19 @@ std::optional<std::string> explain(std::string_view id) {
     return out + paragraph("file", row.file);
 }
 
+std::string catalogue_markdown() {
+    std::string out =
+        "# What the oracle checks\n\n"
+        "Generated from the checks themselves; `./rig explain ID` prints the same and names the scenarios.\n";
+    for (const Invariant& row : catalogue()) {
+        out += fmt::format("\n## {}: {}\n\n{}\n", row.id, row.title, row.statement);
+        if (!row.sentence.empty()) {
+            out += fmt::format("\n> {}\n>\n> {}\n", row.sentence, row.said_in);
+        }
+        out += fmt::format("\n- Basis: {}\n- Checked: {}\n- Schemes: {}\n- Source: `{}`\n", basis_text(row.basis),
+                           row.how, schemes_text(row.schemes), row.file);
+    }
+    return out;
+}
+
 }  // namespace stackrig::oracle

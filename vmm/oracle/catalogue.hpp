@@ -57,4 +57,7 @@ struct Invariant {
 /// Nothing for an unknown id.
 [[nodiscard]] std::optional<std::string> explain(std::string_view id);
 
+/// All invariants as a Markdown document, for docs/invariants.md.
+[[nodiscard]] std::string catalogue_markdown();
+
 }  // namespace stackrig::oracle

@@ -127,6 +127,8 @@ TEST(Catalogue, EveryRowIsComplete) {
     }
 }
 
+TEST(Catalogue, MarkdownWordForWord) { expect_golden("invariants.md", catalogue_markdown()); }
+
 TEST(Explain, WordForWord) {
     const auto text = explain("inv-19");
     ASSERT_TRUE(text);
