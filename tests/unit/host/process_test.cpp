@@ -79,7 +79,7 @@ TEST(LocalProcess, LeavesNoGrandchildBehind) {
 }
 
 TEST(WorkerClient, ReportsADeadWorkerWithItsLastWords) {
-    auto process = start_local({"/bin/sh", "-c", "read x; echo 'something is wrong' >&2; kill -ABRT $$"});
+    auto process = start_local({"/bin/sh", "-c", "head -c 5 >/dev/null; echo 'something is wrong' >&2; kill -ABRT $$"});
     ASSERT_TRUE(process);
     WorkerClient client(std::move(*process));
     const auto answer = client.ask({{"do", "run"}}, std::chrono::seconds(20));
