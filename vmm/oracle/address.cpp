@@ -35,7 +35,8 @@ std::optional<StackPointer> in_cpu_area(std::uint64_t address) {
         return std::nullopt;
     }
     for (std::uint32_t i = 0; i < cpu_stack_count; ++i) {
-        const std::uint64_t top = abi::cpu_stack_top(static_cast<std::uint32_t>(cpu), static_cast<abi::CpuStack>(i));
+        const std::uint64_t top =
+            abi::cpu_stack_top(static_cast<std::uint32_t>(cpu), static_cast<abi::CpuStack>(i));
         const std::uint64_t base = top - abi::cpu_stack_pages[i] * abi::page_bytes;
         if (address >= base && address < top) {
             StackPointer at;
@@ -51,7 +52,8 @@ std::optional<StackPointer> in_cpu_area(std::uint64_t address) {
 
 }  // namespace
 
-std::optional<Gpa> gpa_of(std::uint64_t pointer, std::uint64_t bytes, std::uint64_t align, std::uint64_t ram_bytes) {
+std::optional<Gpa> gpa_of(std::uint64_t pointer, std::uint64_t bytes, std::uint64_t align,
+                          std::uint64_t ram_bytes) {
     const std::uint64_t base = pointer >= abi::kernel_map_base ? abi::kernel_map_base : abi::direct_map_base;
     if (pointer < base || pointer % align != 0) {
         return std::nullopt;

@@ -11,19 +11,26 @@ constexpr unsigned everywhere = under_fixed | under_entry_exit;
 
 constexpr Invariant all[] = {
     {Inv::i11, "I11", "caches, reserves and free list are well formed", "", "",
-     "No stash holds more than its capacity or a frame that does not exist; the free list ends and links frames only.",
-     "At each stop, every stash; the free list whenever it or the frame table changed.", file, Basis::rig, everywhere},
+     "No stash holds more than its capacity or a frame that does not exist; the free list ends and links "
+     "frames only.",
+     "At each stop, every stash; the free list whenever it or the frame table changed.", file, Basis::rig,
+     everywhere},
     {Inv::i17, "I17", "what the guest believes is what is seen", "", "",
-     "PerCpu::current is the thread whose stack RSP is in, or whose root is in CR3; free_count is the length of the "
-     "free list; Thread::loan and Thread::source agree with where the pages came from; a mark names the thread that "
+     "PerCpu::current is the thread whose stack RSP is in, or whose root is in CR3; free_count is the length "
+     "of the "
+     "free list; Thread::loan and Thread::source agree with where the pages came from; a mark names the "
+     "thread that "
      "runs.",
      "At each stop where the guest's data is at rest.", file, Basis::rig, everywhere},
     {Inv::i18, "I18", "one stack area for all address spaces", "", "",
-     "The root in CR3 leads to the same stack page tables, with the same rights, as the kernel's root, and every "
+     "The root in CR3 leads to the same stack page tables, with the same rights, as the kernel's root, and "
+     "every "
      "stack PTE points to a frame of RAM.",
-     "At each stop, the upper levels for each CPU's CR3, and every present stack PTE.", file, Basis::rig, everywhere},
+     "At each stop, the upper levels for each CPU's CR3, and every present stack PTE.", file, Basis::rig,
+     everywhere},
     {Inv::ptr, "PTR", "pointers in guest structures are valid", "", "",
-     "Every pointer and index the oracle follows is a direct-map or kernel-image address inside RAM, aligned, and "
+     "Every pointer and index the oracle follows is a direct-map or kernel-image address inside RAM, "
+     "aligned, and "
      "points to an object of its table.",
      "At each stop, for every pointer and index followed.", file, Basis::rig, everywhere},
 };
@@ -35,21 +42,23 @@ void check_bad_values(const Scene& s) {
         const std::string object = fmt::format("{} [{}]", bad.what, bad.index);
         switch (bad.kind) {
             case BadValue::Kind::pointer:
-                s.judge.report(Inv::ptr, {}, object, fmt::format("{} is {:#x}: no valid value.", object, bad.value));
+                s.judge.report(Inv::ptr, {}, object,
+                               fmt::format("{} is {:#x}: no valid value.", object, bad.value));
                 break;
             case BadValue::Kind::stash:
-                s.judge.report(Inv::i11, {}, object,
-                               fmt::format("{} holds {:#x}, which is no frame or more than fits.", object, bad.value));
+                s.judge.report(
+                    Inv::i11, {}, object,
+                    fmt::format("{} holds {:#x}, which is no frame or more than fits.", object, bad.value));
                 break;
             case BadValue::Kind::free_list:
                 s.judge.report(Inv::i11, {}, "free list",
-                               fmt::format("The free list does not end: after {} links it reaches {:#x}.", bad.index,
-                                           bad.value));
+                               fmt::format("The free list does not end: after {} links it reaches {:#x}.",
+                                           bad.index, bad.value));
                 break;
             case BadValue::Kind::pte_frame:
                 s.judge.report(Inv::i18, {}, object,
-                               fmt::format("A stack PTE of slot {} is {:#018x}: not a frame of RAM.", bad.index,
-                                           bad.value));
+                               fmt::format("A stack PTE of slot {} is {:#018x}: not a frame of RAM.",
+                                           bad.index, bad.value));
                 break;
         }
     }
@@ -61,8 +70,8 @@ void check_current(const Scene& s, const CpuView& cpu) {
     }
     if (cpu.regs.user_mode() && !cpu.running) {
         s.judge.report(Inv::i17, {}, fmt::format("root of {}", cpu.regs.cpu),
-                       fmt::format("{} is in user mode under root {}, which belongs to no thread.", cpu.regs.cpu,
-                                   cpu.regs.cr3));
+                       fmt::format("{} is in user mode under root {}, which belongs to no thread.",
+                                   cpu.regs.cpu, cpu.regs.cr3));
     } else if (cpu.running && cpu.current && *cpu.running != *cpu.current) {
         s.judge.report(Inv::i17, {*cpu.running, *cpu.current}, fmt::format("current of {}", cpu.regs.cpu),
                        fmt::format("{} believes it runs {}, but by RSP and CR3 it runs {}.", cpu.regs.cpu,
@@ -74,8 +83,8 @@ void check_free_count(const Scene& s) {
     const std::size_t listed = s.view.free_list.size();
     if (!s.view.free_list_broken && s.view.kernel.free_count != listed) {
         s.judge.report(Inv::i17, {}, "free_count",
-                       fmt::format("free_count is {}, but the free list has {} frames.", s.view.kernel.free_count,
-                                   listed));
+                       fmt::format("free_count is {}, but the free list has {} frames.",
+                                   s.view.kernel.free_count, listed));
     }
 }
 
@@ -96,9 +105,10 @@ void check_loan(const Scene& s, ThreadId t) {
     const std::uint32_t believed = s.view.thread(t).loan;
     const std::uint32_t lent = lent_by_all(s, t);
     if (believed != lent) {
-        s.judge.report(Inv::i17, {t}, fmt::format("loan of {}", s.name(t)),
-                       fmt::format("{} believes {} of its pages are borrowed from a reserve; {} came from one.",
-                                   s.name(t), believed, lent));
+        s.judge.report(
+            Inv::i17, {t}, fmt::format("loan of {}", s.name(t)),
+            fmt::format("{} believes {} of its pages are borrowed from a reserve; {} came from one.",
+                        s.name(t), believed, lent));
     }
 }
 
@@ -111,8 +121,8 @@ void check_source(const Scene& s) {
     const bool believed = source == abi::StackSource::reserve || source == abi::StackSource::mixed;
     if (believed != (lent_by_all(s, t) > 0)) {
         s.judge.report(Inv::i17, {t}, fmt::format("source of {}", s.name(t)),
-                       fmt::format("Thread::source of {} is {}, but {} of its pages came from a reserve.", s.name(t),
-                                   static_cast<unsigned>(source), lent_by_all(s, t)));
+                       fmt::format("Thread::source of {} is {}, but {} of its pages came from a reserve.",
+                                   s.name(t), static_cast<unsigned>(source), lent_by_all(s, t)));
     }
 }
 
@@ -133,8 +143,10 @@ bool about_current(abi::Mark mark) {
         case abi::Mark::sleep:
         case abi::Mark::thread_exit:
         case abi::Mark::syscall:
-        case abi::Mark::signal: return true;
-        default: return false;
+        case abi::Mark::signal:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -153,9 +165,10 @@ void check_roots(const Scene& s) {
     s.judge.examine(Inv::i18);
     for (const CpuView& cpu : s.view.cpus) {
         if (cpu.online && cpu.own_tables) {
-            s.judge.report(Inv::i18, {}, fmt::format("root of {}", cpu.regs.cpu),
-                           fmt::format("The stack area under CR3 {} of {} is not the one of the kernel's root {:#x}.",
-                                       cpu.regs.cr3, cpu.regs.cpu, s.view.kernel.kernel_cr3));
+            s.judge.report(
+                Inv::i18, {}, fmt::format("root of {}", cpu.regs.cpu),
+                fmt::format("The stack area under CR3 {} of {} is not the one of the kernel's root {:#x}.",
+                            cpu.regs.cr3, cpu.regs.cpu, s.view.kernel.kernel_cr3));
         }
     }
 }

@@ -1,10 +1,10 @@
 // Collects the rows of all families, and explains them.
 #include "vmm/oracle/catalogue.hpp"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <fmt/format.h>
 
 #include "vmm/oracle/families.hpp"
 
@@ -25,9 +25,8 @@ Table collect() {
 }
 
 bool same_id(std::string_view a, std::string_view b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-        return std::toupper(x) == std::toupper(y);
-    });
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](unsigned char x, unsigned char y) { return std::toupper(x) == std::toupper(y); });
 }
 
 std::string paragraph(std::string_view head, std::string_view text) {
@@ -53,19 +52,26 @@ std::string paragraph(std::string_view head, std::string_view text) {
 
 std::string_view basis_text(Basis basis) {
     switch (basis) {
-        case Basis::claim: return "the mail, put formally";
-        case Basis::derived: return "not in the mail; its claims need it";
-        case Basis::rig: return "what any kernel must keep";
-        case Basis::note: return "told as a note; ends a run only when the scenario expects it";
+        case Basis::claim:
+            return "the mail, put formally";
+        case Basis::derived:
+            return "not in the mail; its claims need it";
+        case Basis::rig:
+            return "what any kernel must keep";
+        case Basis::note:
+            return "told as a note; ends a run only when the scenario expects it";
     }
     return "";
 }
 
 std::string_view schemes_text(unsigned schemes) {
     switch (schemes) {
-        case under_fixed | under_entry_exit: return "entry-exit, fixed";
-        case under_entry_exit: return "entry-exit";
-        default: return "fixed";
+        case under_fixed | under_entry_exit:
+            return "entry-exit, fixed";
+        case under_entry_exit:
+            return "entry-exit";
+        default:
+            return "fixed";
     }
 }
 
@@ -107,9 +113,10 @@ std::optional<std::string> explain(std::string_view id) {
     out += paragraph("checked", row.how);
     out += paragraph("schemes", schemes_text(row.schemes));
     if (!row.leads_to.empty()) {
-        out += paragraph("leads to", fmt::format("{}: where a scenario expects that, this one breaking first is noted and "
-                                                 "the run goes on.",
-                                                 row.leads_to));
+        out += paragraph(
+            "leads to", fmt::format("{}: where a scenario expects that, this one breaking first is noted and "
+                                    "the run goes on.",
+                                    row.leads_to));
     }
     return out + paragraph("file", row.file);
 }
@@ -123,8 +130,8 @@ std::string catalogue_markdown() {
         if (!row.sentence.empty()) {
             out += fmt::format("\n> {}\n>\n> {}\n", row.sentence, row.said_in);
         }
-        out += fmt::format("\n- Basis: {}\n- Checked: {}\n- Schemes: {}\n- Source: `{}`\n", basis_text(row.basis),
-                           row.how, schemes_text(row.schemes), row.file);
+        out += fmt::format("\n- Basis: {}\n- Checked: {}\n- Schemes: {}\n- Source: `{}`\n",
+                           basis_text(row.basis), row.how, schemes_text(row.schemes), row.file);
     }
     return out;
 }

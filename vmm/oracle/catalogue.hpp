@@ -14,8 +14,41 @@ namespace stackrig::oracle {
 
 /// Every check of the oracle. The order is the order of reports.
 enum class Inv : std::uint8_t {
-    inv1, inv2, inv3, inv4, inv5, inv6, inv7, inv8, inv9, inv10, inv11, inv12, inv13, inv14, inv15, inv16, inv17,
-    inv18, inv19, inv20, inv21, inv26, inv27, inv28, inv30, inv31, asm1, i4, i5, i11, i16, i17, i18, ptr, warn,
+    inv1,
+    inv2,
+    inv3,
+    inv4,
+    inv5,
+    inv6,
+    inv7,
+    inv8,
+    inv9,
+    inv10,
+    inv11,
+    inv12,
+    inv13,
+    inv14,
+    inv15,
+    inv16,
+    inv17,
+    inv18,
+    inv19,
+    inv20,
+    inv21,
+    inv26,
+    inv27,
+    inv28,
+    inv30,
+    inv31,
+    asm1,
+    i4,
+    i5,
+    i11,
+    i16,
+    i17,
+    i18,
+    ptr,
+    warn,
     count
 };
 inline constexpr std::size_t inv_count = static_cast<std::size_t>(Inv::count);
@@ -42,7 +75,8 @@ struct Invariant {
     std::string_view file;       ///< source file of the check
     Basis basis;
     unsigned schemes;
-    /// When a scenario expects a violation of this id, this check breaking first is a step on the way, not the verdict.
+    /// When a scenario expects a violation of this id, this check breaking first is a step on the way, not
+    /// the verdict.
     std::string_view leads_to = {};
 };
 
@@ -53,8 +87,8 @@ struct Invariant {
 [[nodiscard]] std::optional<Inv> find_invariant(std::string_view id);
 [[nodiscard]] bool applies(const Invariant& invariant, abi::Scheme scheme);
 
-/// The text behind `explain ID`: statement, sentence with its date, how it is checked, file. At most 72 columns.
-/// Nothing for an unknown id.
+/// The text behind `explain ID`: statement, sentence with its date, how it is checked, file. At most 72
+/// columns. Nothing for an unknown id.
 [[nodiscard]] std::optional<std::string> explain(std::string_view id);
 
 /// All invariants as a Markdown document, for docs/invariants.md.

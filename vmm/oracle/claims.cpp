@@ -13,12 +13,15 @@ constexpr Claim all[] = {
      "Expand the thread stack to 16K by mapping three additional pages from the per-CPU stack cache."},
     {"C4", "exit_to_user_mode() gives them back, late enough",
      "Unmap the extra three pages and return them to the per-CPU cache."},
-    {"C5", "exactly five entries enable IRQs and may sleep", "The following user entries that enable interrupts:"},
+    {"C5", "exactly five entries enable IRQs and may sleep",
+     "The following user entries that enable interrupts:"},
     {"C6", "empty cache and failed GFP_NOWAIT: sleeping is fine",
-     "With those it is perfectly OK to sleep and wait for the page to become available when we are in a situation where "
+     "With those it is perfectly OK to sleep and wait for the page to become available when we are in a "
+     "situation where "
      "the per-cpu cache is empty, and alloc_page(GFP_NOWAIT) does not succeed."},
     {"C7", "three reserve pages per CPU are enough for the others",
-     "We can have 3-pages per-cpu reserved for handling specifically IRQ-never enable cases, as there cannot be more than "
+     "We can have 3-pages per-cpu reserved for handling specifically IRQ-never enable cases, as there cannot "
+     "be more than "
      "one ever needed."},
     {"C8", "the cache is replenished although sleepers hold pages",
      "Once irq is enabled it is perfectly OK to sleep and wait for the stack pages to become available."},

@@ -11,16 +11,22 @@ std::optional<Window> window_of(Phase phase) {
     switch (phase) {
         case Phase::entry:
         case Phase::enter:
-        case Phase::nmi: return Window::entry;
+        case Phase::nmi:
+            return Window::entry;
         case Phase::owed:
-        case Phase::wait: return Window::wait;
+        case Phase::wait:
+            return Window::wait;
         case Phase::first:
         case Phase::kernel:
-        case Phase::dead: return Window::kernel;
-        case Phase::loop: return Window::loop;
+        case Phase::dead:
+            return Window::kernel;
+        case Phase::loop:
+            return Window::loop;
         case Phase::exit:
-        case Phase::left: return Window::exit;
-        default: return std::nullopt;
+        case Phase::left:
+            return Window::exit;
+        default:
+            return std::nullopt;
     }
 }
 
@@ -28,12 +34,18 @@ std::optional<Window> window_of(Phase phase) {
 
 const char* name_of(Window window) {
     switch (window) {
-        case Window::entry: return "entry";
-        case Window::wait: return "wait";
-        case Window::kernel: return "kernel";
-        case Window::loop: return "exit-loop";
-        case Window::exit: return "exit";
-        case Window::count: break;
+        case Window::entry:
+            return "entry";
+        case Window::wait:
+            return "wait";
+        case Window::kernel:
+            return "kernel";
+        case Window::loop:
+            return "exit-loop";
+        case Window::exit:
+            return "exit";
+        case Window::count:
+            break;
     }
     return "?";
 }
@@ -50,7 +62,8 @@ void DepthTracker::observe(const View& view, const History& history) {
         if (!window) {
             continue;
         }
-        DepthSample& sample = seen_[static_cast<std::size_t>(h.visit.entry)][static_cast<std::size_t>(*window)];
+        DepthSample& sample =
+            seen_[static_cast<std::size_t>(h.visit.entry)][static_cast<std::size_t>(*window)];
         sample.entry = h.visit.entry;
         sample.window = *window;
         sample.max_bytes = std::max(sample.max_bytes, cpu.rsp.depth);

@@ -6,9 +6,13 @@
 
 namespace stackrig::oracle {
 
-const CpuView* Facts::cpu(CpuId id) const { return id.value() < view_.cpus.size() ? &view_.cpus[id.value()] : nullptr; }
+const CpuView* Facts::cpu(CpuId id) const {
+    return id.value() < view_.cpus.size() ? &view_.cpus[id.value()] : nullptr;
+}
 
-std::uint64_t Facts::reserve(CpuId id) const { return cpu(id) != nullptr ? cpu(id)->belief.reserve.count : 0; }
+std::uint64_t Facts::reserve(CpuId id) const {
+    return cpu(id) != nullptr ? cpu(id)->belief.reserve.count : 0;
+}
 std::uint64_t Facts::cache(CpuId id) const { return cpu(id) != nullptr ? cpu(id)->belief.cache.count : 0; }
 std::uint64_t Facts::hands(CpuId id) const { return cpu(id) != nullptr ? cpu(id)->belief.hands.count : 0; }
 std::uint64_t Facts::reserve_users(CpuId id) const { return history_.holders(id).size(); }
@@ -38,7 +42,8 @@ std::uint64_t Facts::loan(ThreadId t) const {
 
 bool Facts::asleep(ThreadId t) const {
     return view_.exists(t) && view_.thread(t).state == abi::ThreadState::blocked &&
-           std::none_of(view_.cpus.begin(), view_.cpus.end(), [t](const CpuView& c) { return c.running == t; });
+           std::none_of(view_.cpus.begin(), view_.cpus.end(),
+                        [t](const CpuView& c) { return c.running == t; });
 }
 
 bool Facts::alive(ThreadId t) const { return view_.alive(t) && history_.thread(t).phase != Phase::dead; }

@@ -1,6 +1,6 @@
 // The guest's own words about failure: panic, damaged stack data, warnings.
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "vmm/oracle/families.hpp"
 
@@ -15,8 +15,10 @@ constexpr Invariant all[] = {
      "ENTER, EXIT and the wait never panic and never BUG; nor does the rest of the kernel.",
      "At the panic mark, from the first instruction on.", file, Basis::rig, everywhere},
     {Inv::i16, "I16", "data on the stack survives", "", "",
-     "What a function left on its kernel stack is there when it looks again: after sleeping, events, and deeper calls.",
-     "At canary.bad, raised by the guest when a canary in its stack frames has changed.", file, Basis::rig, everywhere},
+     "What a function left on its kernel stack is there when it looks again: after sleeping, events, and "
+     "deeper calls.",
+     "At canary.bad, raised by the guest when a canary in its stack frames has changed.", file, Basis::rig,
+     everywhere},
     {Inv::warn, "WARN", "the kernel has no complaints", "", "", "The guest raises no warning.",
      "At the warn mark. A note: it ends no run.", file, Basis::note, everywhere},
 };
@@ -30,7 +32,8 @@ std::string guest_text(const Scene& s, std::uint64_t pointer, std::uint64_t leng
     if (!at || !s.view.stop->memory.read(*at, std::as_writable_bytes(std::span(text)))) {
         return fmt::format("(no readable text at {:#x})", pointer);
     }
-    std::replace_if(text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '.');
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '.');
     return text;
 }
 
@@ -46,17 +49,21 @@ void check(const Scene& s) {
     if (mark == nullptr) {
         return;
     }
-    const std::vector<ThreadId> who =
-        !s.view.cpus.empty() && s.view.here().running ? std::vector{*s.view.here().running} : std::vector<ThreadId>{};
+    const std::vector<ThreadId> who = !s.view.cpus.empty() && s.view.here().running
+                                          ? std::vector{*s.view.here().running}
+                                          : std::vector<ThreadId>{};
     if (mark->mark == abi::Mark::panic) {
-        s.judge.report(Inv::inv26, who, "panic",
-                       fmt::format("The kernel panics on {}: {}", s.cpu(), guest_text(s, mark->args[0], mark->args[1])));
+        s.judge.report(
+            Inv::inv26, who, "panic",
+            fmt::format("The kernel panics on {}: {}", s.cpu(), guest_text(s, mark->args[0], mark->args[1])));
     } else if (mark->mark == abi::Mark::warn) {
-        s.judge.report(Inv::warn, who, fmt::format("warning at {:#x}", mark->args[0]),
-                       fmt::format("The kernel warns on {}: {}", s.cpu(), guest_text(s, mark->args[0], mark->args[1])));
+        s.judge.report(
+            Inv::warn, who, fmt::format("warning at {:#x}", mark->args[0]),
+            fmt::format("The kernel warns on {}: {}", s.cpu(), guest_text(s, mark->args[0], mark->args[1])));
     } else if (mark->mark == abi::Mark::canary_bad) {
-        s.judge.report(Inv::i16, who, fmt::format("canary at {:#x}", mark->args[1]),
-                       fmt::format("The canary at {:#x} has changed to {:#x}.", mark->args[1], mark->args[2]));
+        s.judge.report(
+            Inv::i16, who, fmt::format("canary at {:#x}", mark->args[1]),
+            fmt::format("The canary at {:#x} has changed to {:#x}.", mark->args[1], mark->args[2]));
     }
 }
 

@@ -12,9 +12,9 @@ namespace stackrig::oracle {
 
 /// What was seen of one frame at one stop.
 struct FrameSeen {
-    Place solid;             ///< the first solid place, `none` when there is none
-    Place second;            ///< another solid place: a violation by itself
-    Place hands;             ///< kind `hands` while a hook holds it
+    Place solid;              ///< the first solid place, `none` when there is none
+    Place second;             ///< another solid place: a violation by itself
+    Place hands;              ///< kind `hands` while a hook holds it
     std::uint8_t solids = 0;  ///< how many solid places
     std::uint8_t in_hands = 0;
 };
@@ -34,7 +34,9 @@ class FrameBook {
 
     /// Replaces the frames known to be on the free list.
     void set_free(std::span<const Pfn> free);
-    [[nodiscard]] bool is_free(Pfn pfn) const { return pfn.value() < free_.size() && free_[pfn.value()] != 0; }
+    [[nodiscard]] bool is_free(Pfn pfn) const {
+        return pfn.value() < free_.size() && free_[pfn.value()] != 0;
+    }
 
   private:
     struct Entry {

@@ -16,8 +16,10 @@ bool names_thread(Mark mark) {
         case Mark::handler_end:
         case Mark::panic:
         case Mark::warn:
-        case Mark::idle: return false;
-        default: return true;
+        case Mark::idle:
+            return false;
+        default:
+            return true;
     }
 }
 
@@ -34,20 +36,34 @@ bool ignores_if(abi::Entry entry) {
 
 const char* name_of(Phase phase) {
     switch (phase) {
-        case Phase::never_ran: return "never ran";
-        case Phase::first: return "first run";
-        case Phase::user: return "user mode";
-        case Phase::entry: return "entry, before ENTER";
-        case Phase::enter: return "inside ENTER";
-        case Phase::owed: return "in the kernel, owed its pages";
-        case Phase::wait: return "waiting for pages";
-        case Phase::kernel: return "in the kernel";
-        case Phase::loop: return "exit work";
-        case Phase::exit: return "inside EXIT";
-        case Phase::left: return "leaving, after EXIT";
-        case Phase::nmi: return "NMI from user mode";
-        case Phase::dead: return "dead";
-        case Phase::gone: return "gone";
+        case Phase::never_ran:
+            return "never ran";
+        case Phase::first:
+            return "first run";
+        case Phase::user:
+            return "user mode";
+        case Phase::entry:
+            return "entry, before ENTER";
+        case Phase::enter:
+            return "inside ENTER";
+        case Phase::owed:
+            return "in the kernel, owed its pages";
+        case Phase::wait:
+            return "waiting for pages";
+        case Phase::kernel:
+            return "in the kernel";
+        case Phase::loop:
+            return "exit work";
+        case Phase::exit:
+            return "inside EXIT";
+        case Phase::left:
+            return "leaving, after EXIT";
+        case Phase::nmi:
+            return "NMI from user mode";
+        case Phase::dead:
+            return "dead";
+        case Phase::gone:
+            return "gone";
     }
     return "?";
 }
@@ -250,8 +266,12 @@ void History::begin_enter(const View& view, ThreadId t, abi::Entry entry) {
 void History::follow_enter(const View& view, const engine::MarkStop& mark, ThreadId t) {
     ThreadHistory& h = threads_[t.value()];
     switch (mark.mark) {
-        case Mark::enter_begin: begin_enter(view, t, entry_of(mark.args[1])); break;
-        case Mark::enter_pte: h.visit.mapping = h.phase == Phase::wait; break;
+        case Mark::enter_begin:
+            begin_enter(view, t, entry_of(mark.args[1]));
+            break;
+        case Mark::enter_pte:
+            h.visit.mapping = h.phase == Phase::wait;
+            break;
         case Mark::enter_done:
             h.visit.owed = mark.args[2] != 0;
             h.phase = h.visit.owed ? Phase::owed : Phase::kernel;
@@ -260,7 +280,9 @@ void History::follow_enter(const View& view, const engine::MarkStop& mark, Threa
             pass_site(t, entry_of(mark.args[1]));
             h.visit.irqs_were_on = true;
             break;
-        case Mark::syscall: pass_site(t, entry_of(mark.args[2])); break;
+        case Mark::syscall:
+            pass_site(t, entry_of(mark.args[2]));
+            break;
         case Mark::wait_begin:
             h.phase = Phase::wait;
             h.hook_cpu = view.stop->cpu;
@@ -273,7 +295,8 @@ void History::follow_enter(const View& view, const engine::MarkStop& mark, Threa
             h.visit.owed = false;
             h.visit.mapping = false;
             break;
-        default: break;
+        default:
+            break;
     }
 }
 
@@ -304,21 +327,37 @@ void History::follow_exit(const View& view, const engine::MarkStop& mark, Thread
             pass_site(t, abi::Entry::none);
             h.phase = Phase::loop;
             break;
-        case Mark::loop_irq_on: h.visit.irqs_were_on = true; break;
-        case Mark::exit_begin: begin_exit(view, t); break;
-        case Mark::exit_done: h.phase = Phase::left; break;
-        default: break;
+        case Mark::loop_irq_on:
+            h.visit.irqs_were_on = true;
+            break;
+        case Mark::exit_begin:
+            begin_exit(view, t);
+            break;
+        case Mark::exit_done:
+            h.phase = Phase::left;
+            break;
+        default:
+            break;
     }
 }
 
 void History::follow_life(const View& view, const engine::MarkStop& mark, ThreadId t) {
     ThreadHistory& h = threads_[t.value()];
     switch (mark.mark) {
-        case Mark::switch_to: cpus_[view.stop->cpu.value()].switching = true; break;
-        case Mark::switched: cpus_[view.stop->cpu.value()].switching = false; break;
-        case Mark::thread_exit: h.phase = Phase::dead; break;
-        case Mark::stack_free: h.phase = Phase::gone; break;
-        default: break;
+        case Mark::switch_to:
+            cpus_[view.stop->cpu.value()].switching = true;
+            break;
+        case Mark::switched:
+            cpus_[view.stop->cpu.value()].switching = false;
+            break;
+        case Mark::thread_exit:
+            h.phase = Phase::dead;
+            break;
+        case Mark::stack_free:
+            h.phase = Phase::gone;
+            break;
+        default:
+            break;
     }
 }
 
@@ -351,7 +390,8 @@ void History::settle(const View& view, std::uint32_t reserve_pages) {
         if (place.kind != PlaceKind::none) {
             settled_[pfn.value()] = place;
         }
-        if (place.kind == PlaceKind::cache || place.kind == PlaceKind::reserve || place.kind == PlaceKind::free_list) {
+        if (place.kind == PlaceKind::cache || place.kind == PlaceKind::reserve ||
+            place.kind == PlaceKind::free_list) {
             origin = place;
         } else if (origin.kind == PlaceKind::reserve && whole(origin.owner)) {
             origin.kind = PlaceKind::cache;  // repaid with other frames: nothing is on loan any more

@@ -36,14 +36,14 @@ enum class Phase : std::uint8_t {
 /// One stay in the kernel, from entry to return.
 struct Visit {
     abi::Entry entry = abi::Entry::none;
-    bool first_return = false;  ///< of a new thread: began without an entry
-    std::uint32_t enters = 0;   ///< times ENTER has begun
-    std::uint32_t exits = 0;    ///< times EXIT has begun
-    bool irqs_were_on = false;  ///< the entry's IRQ-enable site or the exit loop has enabled IRQs
-    bool owed = false;          ///< ENTER came without pages and no wait has brought them
-    bool cache_ran_out = false; ///< seen empty during the current hook
-    bool alloc_failed = false;  ///< GFP_NOWAIT refused, or nothing free, during the current hook
-    bool mapping = false;       ///< W6: the pages have come, PTEs are being written
+    bool first_return = false;       ///< of a new thread: began without an entry
+    std::uint32_t enters = 0;        ///< times ENTER has begun
+    std::uint32_t exits = 0;         ///< times EXIT has begun
+    bool irqs_were_on = false;       ///< the entry's IRQ-enable site or the exit loop has enabled IRQs
+    bool owed = false;               ///< ENTER came without pages and no wait has brought them
+    bool cache_ran_out = false;      ///< seen empty during the current hook
+    bool alloc_failed = false;       ///< GFP_NOWAIT refused, or nothing free, during the current hook
+    bool mapping = false;            ///< W6: the pages have come, PTEs are being written
     std::uint32_t lent_at_exit = 0;  ///< pages of the executing CPU's reserve in use when EXIT began
 };
 
@@ -59,8 +59,9 @@ struct ThreadHistory {
 };
 
 struct CpuHistory {
-    bool switching = false;   ///< between the `switch` and `switched` marks
-    std::uint32_t async = 0;  ///< NMI, #MC, #DB handlers active that interrupted the kernel: its data may be half-written
+    bool switching = false;  ///< between the `switch` and `switched` marks
+    std::uint32_t async =
+        0;  ///< NMI, #MC, #DB handlers active that interrupted the kernel: its data may be half-written
 };
 
 /// What this stop's mark meant for the thread's way; facts for the checks of this stop only.
@@ -68,10 +69,10 @@ struct Turn {
     std::optional<ThreadId> thread;   ///< whom the mark is about
     std::optional<ThreadId> arrived;  ///< reached user mode since the last stop, `arrived_with` is its visit
     Visit arrived_with;
-    bool double_enter = false;  ///< ENTER began although it had run in this visit
-    bool double_exit = false;   ///< EXIT began although it had run in this visit
-    bool skipped_enter = false; ///< a hooked entry got past the hook's place without it
-    bool quiet = false;         ///< the guest's data structures must be consistent here
+    bool double_enter = false;   ///< ENTER began although it had run in this visit
+    bool double_exit = false;    ///< EXIT began although it had run in this visit
+    bool skipped_enter = false;  ///< a hooked entry got past the hook's place without it
+    bool quiet = false;          ///< the guest's data structures must be consistent here
 };
 
 class History {
@@ -90,9 +91,13 @@ class History {
     [[nodiscard]] const Turn& turn() const { return turn_; }
 
     /// Last solid place the frame was seen in before this stop.
-    [[nodiscard]] Place settled(Pfn pfn) const { return pfn.value() < settled_.size() ? settled_[pfn.value()] : Place{}; }
+    [[nodiscard]] Place settled(Pfn pfn) const {
+        return pfn.value() < settled_.size() ? settled_[pfn.value()] : Place{};
+    }
     /// Last cache, reserve or free list it came from before this stop; `none` for a page given at birth.
-    [[nodiscard]] Place origin(Pfn pfn) const { return pfn.value() < origin_.size() ? origin_[pfn.value()] : Place{}; }
+    [[nodiscard]] Place origin(Pfn pfn) const {
+        return pfn.value() < origin_.size() ? origin_[pfn.value()] : Place{};
+    }
     /// How many of P1..P3 of `t` came from the reserve of `cpu` and have not been made good.
     [[nodiscard]] std::uint32_t lent(ThreadId t, CpuId cpu) const;
     /// Threads that hold pages of the reserve of `cpu`.

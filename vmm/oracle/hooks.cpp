@@ -11,25 +11,30 @@ constexpr std::string_view file = "vmm/oracle/hooks.cpp";
 
 constexpr Invariant all[] = {
     {Inv::inv8, "INV-8", "the hooks run with IRQs off, undisturbed", quotes::both_hooks, quotes::proposal,
-     "IF is 0 from the beginning of each hook to its end and whenever a page is taken, mapped, unmapped or returned; "
+     "IF is 0 from the beginning of each hook to its end and whenever a page is taken, mapped, unmapped or "
+     "returned; "
      "inside a hook nothing is scheduled and the thread stays on its CPU.",
-     "At each stop inside a hook, RFLAGS.IF of its CPU; at switch, the phase of the thread that leaves.", file,
-     Basis::claim, under_entry_exit},
-    {Inv::inv9, "INV-9", "every entry runs ENTER once before it needs depth", quotes::both_hooks, quotes::proposal,
-     "Each transition from user mode that runs on the task stack has ENTER run exactly once before it leaves P0. An "
+     "At each stop inside a hook, RFLAGS.IF of its CPU; at switch, the phase of the thread that leaves.",
+     file, Basis::claim, under_entry_exit},
+    {Inv::inv9, "INV-9", "every entry runs ENTER once before it needs depth", quotes::both_hooks,
+     quotes::proposal,
+     "Each transition from user mode that runs on the task stack has ENTER run exactly once before it leaves "
+     "P0. An "
      "NMI has no hook, in Linux as here: it must stay within P0.",
-     "At the hook marks and IRQ-enable sites; at each stop, RSP of entries without hook; at #PF and #DF from the "
+     "At the hook marks and IRQ-enable sites; at each stop, RSP of entries without hook; at #PF and #DF from "
+     "the "
      "kernel, CR2 against the stack area.",
      file, Basis::claim, under_entry_exit},
     {Inv::inv10, "INV-10", "every return runs EXIT once", quotes::exit, quotes::proposal,
-     "Each return to user mode has EXIT run exactly once since the entry, the first return of a new thread included, "
+     "Each return to user mode has EXIT run exactly once since the entry, the first return of a new thread "
+     "included, "
      "an NMI excepted; after it, P0 alone is mapped. ENTER and EXIT take turns.",
-     "At the hook marks; whenever a thread is seen in user mode or known to have been there.", file, Basis::claim,
-     under_entry_exit},
+     "At the hook marks; whenever a thread is seen in user mode or known to have been there.", file,
+     Basis::claim, under_entry_exit},
     {Inv::inv31, "INV-31", "no hook inside a hook", "", "",
      "No event handled inside a hook runs a hook on the same CPU.",
-     "At enter.begin and exit.begin, the phases of all threads whose hook is on that CPU.", file, Basis::derived,
-     under_entry_exit},
+     "At enter.begin and exit.begin, the phases of all threads whose hook is on that CPU.", file,
+     Basis::derived, under_entry_exit},
 };
 
 bool moves_pages(abi::Mark mark) {
@@ -47,16 +52,18 @@ void check_inv8_irqs(const Scene& s) {
         return;
     }
     const ThreadId t = here.running.value_or(ThreadId(0));
-    s.judge.report(Inv::inv8, {t}, fmt::format("hook of {}", s.name(t)),
-                   fmt::format("IF is set on {} while {} is {}.", s.cpu(), s.name(t), name_of(s.thread(t).phase)));
+    s.judge.report(
+        Inv::inv8, {t}, fmt::format("hook of {}", s.name(t)),
+        fmt::format("IF is set on {} while {} is {}.", s.cpu(), s.name(t), name_of(s.thread(t).phase)));
 }
 
 void check_inv8_switch(const Scene& s) {
     if (s.at(abi::Mark::switch_to) && s.history.turn().thread && s.judge.examine(Inv::inv8)) {
         const ThreadId t = *s.history.turn().thread;
         if (s.thread(t).in_hook()) {
-            s.judge.report(Inv::inv8, {t}, fmt::format("hook of {}", s.name(t)),
-                           fmt::format("{} is scheduled out while {}.", s.name(t), name_of(s.thread(t).phase)));
+            s.judge.report(
+                Inv::inv8, {t}, fmt::format("hook of {}", s.name(t)),
+                fmt::format("{} is scheduled out while {}.", s.name(t), name_of(s.thread(t).phase)));
         }
     }
     const auto running = s.view.here().running;
@@ -75,17 +82,19 @@ void check_inv9(const Scene& s) {
     }
     const ThreadId t = *turn.thread;
     if (s.at(abi::Mark::enter_begin) && s.judge.examine(Inv::inv9) && turn.double_enter) {
-        s.judge.report(Inv::inv9, {t}, fmt::format("ENTER of {}", s.name(t)),
-                       fmt::format("ENTER of {} ({}) begins, but {}.", s.name(t), entry_text(s.thread(t).visit.entry),
-                                   s.thread(t).visit.enters > 1 ? "it has run in this entry already"
-                                                                : "the thread has not come from user mode by an entry "
-                                                                  "that has this hook"));
+        s.judge.report(
+            Inv::inv9, {t}, fmt::format("ENTER of {}", s.name(t)),
+            fmt::format("ENTER of {} ({}) begins, but {}.", s.name(t), entry_text(s.thread(t).visit.entry),
+                        s.thread(t).visit.enters > 1 ? "it has run in this entry already"
+                                                     : "the thread has not come from user mode by an entry "
+                                                       "that has this hook"));
     }
     if (turn.skipped_enter && s.judge.examine(Inv::inv9)) {
-        s.judge.report(Inv::inv9, {t}, fmt::format("ENTER of {}", s.name(t)),
-                       fmt::format("{} entered from user mode by {} and got past enter_from_user_mode(), but ENTER has "
-                                   "not run.",
-                                   s.name(t), entry_text(s.thread(t).visit.entry)));
+        s.judge.report(
+            Inv::inv9, {t}, fmt::format("ENTER of {}", s.name(t)),
+            fmt::format("{} entered from user mode by {} and got past enter_from_user_mode(), but ENTER has "
+                        "not run.",
+                        s.name(t), entry_text(s.thread(t).visit.entry)));
     }
 }
 
@@ -101,9 +110,10 @@ void check_inv10_return(const Scene& s) {
         return;
     }
     const ThreadId t = *turn.arrived;
-    s.judge.report(Inv::inv10, {t}, fmt::format("return of {}", s.name(t)),
-                   fmt::format("{} has returned to user mode from {}; EXIT has run {} times instead of once.", s.name(t),
-                               visit.first_return ? "its first run" : entry_text(visit.entry), visit.exits));
+    s.judge.report(
+        Inv::inv10, {t}, fmt::format("return of {}", s.name(t)),
+        fmt::format("{} has returned to user mode from {}; EXIT has run {} times instead of once.", s.name(t),
+                    visit.first_return ? "its first run" : entry_text(visit.entry), visit.exits));
 }
 
 void check_inv10_marks(const Scene& s) {
@@ -131,17 +141,19 @@ void check_inv31(const Scene& s) {
     const ThreadId t = *s.history.turn().thread;
     for (std::uint32_t id = 0; id < s.view.threads.size(); ++id) {
         const ThreadId other{id};
-        if (other != t && s.view.alive(other) && s.thread(other).in_hook() && s.thread(other).hook_cpu == s.cpu()) {
+        if (other != t && s.view.alive(other) && s.thread(other).in_hook() &&
+            s.thread(other).hook_cpu == s.cpu()) {
             s.judge.report(Inv::inv31, {t, other}, fmt::format("hooks of {}", s.cpu()),
-                           fmt::format("A hook of {} begins on {} while {} is {}.", s.name(t), s.cpu(), s.name(other),
-                                       name_of(s.thread(other).phase)));
+                           fmt::format("A hook of {} begins on {} while {} is {}.", s.name(t), s.cpu(),
+                                       s.name(other), name_of(s.thread(other).phase)));
         }
     }
     if (s.history.cpu(s.cpu()).async > 0) {
-        s.judge.report(Inv::inv31, {t}, fmt::format("hooks of {}", s.cpu()),
-                       fmt::format("A hook of {} begins on {} inside the handler of an NMI, #MC or #DB that interrupted "
-                                   "the kernel.",
-                                   s.name(t), s.cpu()));
+        s.judge.report(
+            Inv::inv31, {t}, fmt::format("hooks of {}", s.cpu()),
+            fmt::format("A hook of {} begins on {} inside the handler of an NMI, #MC or #DB that interrupted "
+                        "the kernel.",
+                        s.name(t), s.cpu()));
     }
 }
 

@@ -1,15 +1,16 @@
 // Names of things the oracle talks about: threads, stack slots, places a frame can be in.
 #pragma once
 
-#include <cstdint>
 #include <fmt/format.h>
+#include <cstdint>
 
 #include "vmm/base/types.hpp"
 
 namespace stackrig::oracle {
 
-using ThreadId = Strong<struct ThreadIdTag, std::uint32_t>;  ///< guest thread id: index in KernelState::threads
-using SlotId = Strong<struct SlotIdTag, std::uint32_t>;      ///< stack slot in the stack area
+using ThreadId =
+    Strong<struct ThreadIdTag, std::uint32_t>;           ///< guest thread id: index in KernelState::threads
+using SlotId = Strong<struct SlotIdTag, std::uint32_t>;  ///< stack slot in the stack area
 
 /// Which kind of place a frame was seen in. All but `hands` are solid: a frame may be in one of them only.
 enum class PlaceKind : std::uint8_t { none, stack_page, cache, reserve, free_list, hogged, hands };

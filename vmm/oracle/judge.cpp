@@ -49,7 +49,8 @@ void Judge::report(Inv inv, std::vector<ThreadId> threads, std::string object, s
     known_.push_back({inv, object, threads});
     const Invariant& row = invariant(inv);
     (decides(row) ? violations_ : notes_)
-        .push_back({inv, row.id, cpu_, std::move(threads), std::move(object), std::move(text), index_, step_});
+        .push_back(
+            {inv, row.id, cpu_, std::move(threads), std::move(object), std::move(text), index_, step_});
 }
 
 }  // namespace stackrig::oracle

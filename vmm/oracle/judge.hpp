@@ -54,7 +54,8 @@ class Judge {
 
     /// Violations of this stop.
     [[nodiscard]] std::span<const Violation> violations() const { return violations_; }
-    /// Everything that was noticed but does not decide the run: notes, and steps towards the expected violation.
+    /// Everything that was noticed but does not decide the run: notes, and steps towards the expected
+    /// violation.
     [[nodiscard]] std::span<const Violation> notes() const { return notes_; }
     [[nodiscard]] ExaminedCount examined(Inv inv) const { return counts_[static_cast<std::size_t>(inv)]; }
 

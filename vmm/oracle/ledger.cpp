@@ -12,17 +12,24 @@ constexpr unsigned everywhere = under_fixed | under_entry_exit;
 
 constexpr Invariant all[] = {
     {Inv::inv4, "INV-4", "every frame is in exactly one place", quotes::exit, quotes::proposal,
-     "A frame used for stacks is in exactly one of: a stack PTE, a cache, a reserve, the hands of a hook. The hands may "
-     "hold a frame that is also in the place it leaves or reaches. Frames on the free list are nowhere else, and none "
+     "A frame used for stacks is in exactly one of: a stack PTE, a cache, a reserve, the hands of a hook. "
+     "The hands may "
+     "hold a frame that is also in the place it leaves or reaches. Frames on the free list are nowhere else, "
+     "and none "
      "is lost; between two instructions one frame per CPU may be in flight.",
-     "At each stop, all stack PTEs, caches, reserves and hands; the frame table and the free list too, except after a "
-     "single instruction that leaves the list's head alone. Labels and lists are compared where the guest's data is at "
+     "At each stop, all stack PTEs, caches, reserves and hands; the frame table and the free list too, "
+     "except after a "
+     "single instruction that leaves the list's head alone. Labels and lists are compared where the guest's "
+     "data is at "
      "rest.",
      file, Basis::claim, everywhere},
     {Inv::inv14, "INV-14", "EXIT returns what ENTER took", quotes::exit, quotes::proposal,
-     "When EXIT is done, every frame that was in P1..P3 is in the cache of the executing CPU; as many as the reserve "
-     "of that CPU had lent are in the reserve instead. (A full cache gives to the allocator: the mail does not say.)",
-     "At exit.done, the place of each frame seen in P1..P3 at exit.begin.", file, Basis::claim, under_entry_exit},
+     "When EXIT is done, every frame that was in P1..P3 is in the cache of the executing CPU; as many as the "
+     "reserve "
+     "of that CPU had lent are in the reserve instead. (A full cache gives to the allocator: the mail does "
+     "not say.)",
+     "At exit.done, the place of each frame seen in P1..P3 at exit.begin.", file, Basis::claim,
+     under_entry_exit},
 };
 
 void report_frame(const Scene& s, Pfn pfn, std::string text) {
@@ -33,8 +40,9 @@ void report_frame(const Scene& s, Pfn pfn, std::string text) {
 void check_places(const Scene& s, Pfn pfn) {
     const FrameSeen seen = s.view.frames->at(pfn);
     if (seen.solids > 1) {
-        report_frame(s, pfn, fmt::format("Frame {} is in {} and in {} at once.", pfn, place_text(s.view, seen.solid),
-                                         place_text(s.view, seen.second)));
+        report_frame(s, pfn,
+                     fmt::format("Frame {} is in {} and in {} at once.", pfn, place_text(s.view, seen.solid),
+                                 place_text(s.view, seen.second)));
     } else if (seen.in_hands > 1) {
         report_frame(s, pfn, fmt::format("Frame {} is in the hands of a hook twice.", pfn));
     }
@@ -45,16 +53,18 @@ void check_label(const Scene& s, Pfn pfn) {
     const FrameSeen seen = s.view.frames->at(pfn);
     const abi::FrameUse use = s.view.use(pfn);
     if (s.view.frames->is_free(pfn) && seen.in_hands > 0) {
-        report_frame(s, pfn, fmt::format("Frame {} is on the free list and in {}.", pfn,
-                                         place_text(s.view, seen.hands)));
+        report_frame(
+            s, pfn,
+            fmt::format("Frame {} is on the free list and in {}.", pfn, place_text(s.view, seen.hands)));
         return;
     }
     const bool hogged = seen.solid.kind == PlaceKind::hogged;
     const abi::FrameUse due = hogged ? abi::FrameUse::hogged : abi::FrameUse::stack;
     if (seen.solids <= 1 && use != due && !s.view.frames->is_free(pfn)) {
-        report_frame(s, pfn, fmt::format("Frame {} is in {}, but the guest labels it as use {} instead of {}.", pfn,
-                                         place_text(s.view, seen.solids > 0 ? seen.solid : seen.hands),
-                                         static_cast<unsigned>(use), static_cast<unsigned>(due)));
+        report_frame(s, pfn,
+                     fmt::format("Frame {} is in {}, but the guest labels it as use {} instead of {}.", pfn,
+                                 place_text(s.view, seen.solids > 0 ? seen.solid : seen.hands),
+                                 static_cast<unsigned>(use), static_cast<unsigned>(due)));
     }
 }
 
@@ -70,9 +80,10 @@ void check_lost(const Scene& s) {
             --in_flight;
             continue;
         }
-        report_frame(s, pfn, fmt::format("Frame {} is labelled as a stack frame, but no stack PTE, cache, reserve "
-                                         "or hook holds it: it has leaked. It was last seen in {}.",
-                                         pfn, place_text(s.view, s.history.settled(pfn))));
+        report_frame(s, pfn,
+                     fmt::format("Frame {} is labelled as a stack frame, but no stack PTE, cache, reserve "
+                                 "or hook holds it: it has leaked. It was last seen in {}.",
+                                 pfn, place_text(s.view, s.history.settled(pfn))));
     }
 }
 
@@ -118,16 +129,18 @@ void check_inv14(const Scene& s) {
         repaid += in_reserve ? 1 : 0;
         const bool in_cache = place.kind == PlaceKind::cache && place.owner == here;
         if (!in_reserve && !in_cache && !(place.kind == PlaceKind::free_list && cache_full)) {
-            s.judge.report(Inv::inv14, {t}, fmt::format("frame {}", h.to_return[i]),
-                           fmt::format("EXIT of {} on {} is done, but frame {}, which was mapped when it began, is in "
-                                       "{}.",
-                                       s.name(t), s.cpu(), h.to_return[i], place_text(s.view, place)));
+            s.judge.report(
+                Inv::inv14, {t}, fmt::format("frame {}", h.to_return[i]),
+                fmt::format("EXIT of {} on {} is done, but frame {}, which was mapped when it began, is in "
+                            "{}.",
+                            s.name(t), s.cpu(), h.to_return[i], place_text(s.view, place)));
         }
     }
     if (repaid != h.visit.lent_at_exit) {
-        s.judge.report(Inv::inv14, {t}, fmt::format("reserve of {}", s.cpu()),
-                       fmt::format("EXIT of {} on {} put {} frames into the reserve; {} of its pages came from there.",
-                                   s.name(t), s.cpu(), repaid, h.visit.lent_at_exit));
+        s.judge.report(
+            Inv::inv14, {t}, fmt::format("reserve of {}", s.cpu()),
+            fmt::format("EXIT of {} on {} put {} frames into the reserve; {} of its pages came from there.",
+                        s.name(t), s.cpu(), repaid, h.visit.lent_at_exit));
     }
 }
 

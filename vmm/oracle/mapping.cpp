@@ -12,34 +12,42 @@ constexpr unsigned everywhere = under_fixed | under_entry_exit;
 
 constexpr Invariant all[] = {
     {Inv::inv1, "INV-1", "kthreads own all four pages", quotes::kthreads, quotes::proposal,
-     "A kernel thread has P0..P3 mapped from before its first instruction until its stack is freed. Under the fixed "
+     "A kernel thread has P0..P3 mapped from before its first instruction until its stack is freed. Under "
+     "the fixed "
      "scheme the same holds for every thread.",
      "At each stop, the four leaf PTEs of every live kernel thread's stack.", file, Basis::claim, everywhere},
     {Inv::inv2, "INV-2", "user threads are born with one page", quotes::user_threads, quotes::proposal,
-     "A user thread that has not run ENTER yet has exactly P0 mapped, in a slot of 16 KiB whose page table exists.",
+     "A user thread that has not run ENTER yet has exactly P0 mapped, in a slot of 16 KiB whose page table "
+     "exists.",
      "At each stop, the leaf PTEs of every user thread before its first enter.begin.", file, Basis::claim,
      under_entry_exit},
     {Inv::inv3, "INV-3", "guards absent, P0 present, no stack shared", "", "",
-     "The guard pages below every stack are never present, the top page of a live thread always is, no two threads "
+     "The guard pages below every stack are never present, the top page of a live thread always is, no two "
+     "threads "
      "share a stack, and no stack runs over its 16 KiB.",
      "At each stop, guard PTEs and P0 of every slot; RSP and CR2 of kernel faults against the guard.", file,
      Basis::rig, everywhere},
     {Inv::inv5, "INV-5", "ENTER expands fully or not at all", quotes::enter, quotes::proposal,
-     "When ENTER is done P1..P3 are mapped, or none of them is and the thread is owed them; only an entry that may "
-     "wait may be owed. Outside the hooks no thread has a partial set, and in the kernel it has all four pages.",
-     "At enter.done and enter.short; at each stop, the leaf PTEs of every user thread outside the hooks.", file,
-     Basis::claim, under_entry_exit},
+     "When ENTER is done P1..P3 are mapped, or none of them is and the thread is owed them; only an entry "
+     "that may "
+     "wait may be owed. Outside the hooks no thread has a partial set, and in the kernel it has all four "
+     "pages.",
+     "At enter.done and enter.short; at each stop, the leaf PTEs of every user thread outside the hooks.",
+     file, Basis::claim, under_entry_exit},
     {Inv::inv11, "INV-11", "one page while in user mode", quotes::user_threads, quotes::proposal,
      "While a CPU is in user mode, the thread that runs there has exactly P0 mapped.",
-     "At each stop with a CPU at CPL 3, the leaf PTEs of the thread whose root is in CR3.", file, Basis::claim,
-     under_entry_exit},
+     "At each stop with a CPU at CPL 3, the leaf PTEs of the thread whose root is in CR3.", file,
+     Basis::claim, under_entry_exit},
     {Inv::inv27, "INV-27", "stack PTEs are RW, NX, supervisor, write-back", "", "",
-     "Every present page of a stack is writable, not executable, not reachable from user mode, and write-back.",
-     "At each stop, the rights of every present leaf PTE of the stack area, upper levels included.", file, Basis::rig,
-     everywhere},
+     "Every present page of a stack is writable, not executable, not reachable from user mode, and "
+     "write-back.",
+     "At each stop, the rights of every present leaf PTE of the stack area, upper levels included.", file,
+     Basis::rig, everywhere},
     {Inv::inv28, "INV-28", "a dead thread leaves nothing behind", "", "",
-     "When a stack is freed no page of its slot is mapped and nothing that its thread borrowed is still on loan.",
-     "At stack.free, and at each stop for every slot that belongs to no thread.", file, Basis::derived, everywhere},
+     "When a stack is freed no page of its slot is mapped and nothing that its thread borrowed is still on "
+     "loan.",
+     "At stack.free, and at each stop for every slot that belongs to no thread.", file, Basis::derived,
+     everywhere},
 };
 
 bool must_be_full(const Scene& s, const abi::Thread& t) {
@@ -57,14 +65,15 @@ void check_inv1(const Scene& s, ThreadId t, const SlotView& slot) {
 
 void check_inv2(const Scene& s, ThreadId t, const SlotView& slot) {
     const ThreadHistory& h = s.thread(t);
-    if (h.entered_ever || (h.phase != Phase::never_ran && h.phase != Phase::first) || !s.judge.examine(Inv::inv2) ||
-        (slot.mapped == only_p0 && slot.has_table)) {
+    if (h.entered_ever || (h.phase != Phase::never_ran && h.phase != Phase::first) ||
+        !s.judge.examine(Inv::inv2) || (slot.mapped == only_p0 && slot.has_table)) {
         return;
     }
-    s.judge.report(Inv::inv2, {t}, fmt::format("stack of {}", s.name(t)),
-                   fmt::format("User thread {} has not entered the kernel yet, so it must have {{P0}} alone; {} {}.",
-                               s.name(t), pages_text(slot.mapped),
-                               slot.has_table ? "are mapped" : "are mapped and its slot has no page table"));
+    s.judge.report(
+        Inv::inv2, {t}, fmt::format("stack of {}", s.name(t)),
+        fmt::format("User thread {} has not entered the kernel yet, so it must have {{P0}} alone; {} {}.",
+                    s.name(t), pages_text(slot.mapped),
+                    slot.has_table ? "are mapped" : "are mapped and its slot has no page table"));
 }
 
 void check_inv5_always(const Scene& s, ThreadId t, const SlotView& slot) {
@@ -97,15 +106,17 @@ void check_inv5_done(const Scene& s) {
     if ((full || owed) && pend == believed) {
         return;
     }
-    s.judge.report(Inv::inv5, {t}, fmt::format("ENTER of {}", s.name(t)),
-                   fmt::format("ENTER of {} ({}) is done with {} mapped, {} its pages (mark) and {} (Thread::pend); "
-                               "this entry {} wait.",
-                               s.name(t), entry_text(h.visit.entry), pages_text(mapped), pend ? "owed" : "not owed",
-                               believed ? "owed" : "not owed",
-                               abi::entry_class(h.visit.entry).may_wait ? "may" : "may not"));
+    s.judge.report(
+        Inv::inv5, {t}, fmt::format("ENTER of {}", s.name(t)),
+        fmt::format("ENTER of {} ({}) is done with {} mapped, {} its pages (mark) and {} (Thread::pend); "
+                    "this entry {} wait.",
+                    s.name(t), entry_text(h.visit.entry), pages_text(mapped), pend ? "owed" : "not owed",
+                    believed ? "owed" : "not owed",
+                    abi::entry_class(h.visit.entry).may_wait ? "may" : "may not"));
 }
 
-/// No page left although nobody else holds the reserve; with another holder it is the reserve's affair (INV-19).
+/// No page left although nobody else holds the reserve; with another holder it is the reserve's affair
+/// (INV-19).
 void check_inv5_short(const Scene& s) {
     if (!s.at(abi::Mark::enter_short) || !s.history.turn().thread || !s.judge.examine(Inv::inv5)) {
         return;
@@ -116,22 +127,25 @@ void check_inv5_short(const Scene& s) {
             return;
         }
     }
-    s.judge.report(Inv::inv5, {t}, fmt::format("ENTER of {}", s.name(t)),
-                   fmt::format("ENTER of {} ({}) lacks {} pages: cache, allocator and reserve have none left, and this "
-                               "entry may not wait.",
-                               s.name(t), entry_text(s.thread(t).visit.entry), s.mark()->args[2]));
+    s.judge.report(
+        Inv::inv5, {t}, fmt::format("ENTER of {}", s.name(t)),
+        fmt::format("ENTER of {} ({}) lacks {} pages: cache, allocator and reserve have none left, and this "
+                    "entry may not wait.",
+                    s.name(t), entry_text(s.thread(t).visit.entry), s.mark()->args[2]));
 }
 
 void check_inv11(const Scene& s) {
     for (const CpuView& cpu : s.view.cpus) {
-        if (!cpu.regs.user_mode() || !cpu.running || !s.view.exists(*cpu.running) || !s.judge.examine(Inv::inv11)) {
+        if (!cpu.regs.user_mode() || !cpu.running || !s.view.exists(*cpu.running) ||
+            !s.judge.examine(Inv::inv11)) {
             continue;
         }
         const std::uint8_t mapped = s.view.mapped(*cpu.running);
         if (mapped != only_p0) {
-            s.judge.report(Inv::inv11, {*cpu.running}, fmt::format("stack of {}", s.name(*cpu.running)),
-                           fmt::format("{} runs {} in user mode with {} of its kernel stack mapped; it must be {{P0}}.",
-                                       cpu.regs.cpu, s.name(*cpu.running), pages_text(mapped)));
+            s.judge.report(
+                Inv::inv11, {*cpu.running}, fmt::format("stack of {}", s.name(*cpu.running)),
+                fmt::format("{} runs {} in user mode with {} of its kernel stack mapped; it must be {{P0}}.",
+                            cpu.regs.cpu, s.name(*cpu.running), pages_text(mapped)));
         }
     }
 }
@@ -145,7 +159,8 @@ void check_inv3_slot(const Scene& s, std::uint32_t index, const SlotView& slot) 
     }
     if (slot.rival) {
         s.judge.report(Inv::inv3, {*slot.owner, *slot.rival}, fmt::format("slot {}", index),
-                       fmt::format("{} and {} both use stack slot {}.", s.name(*slot.owner), s.name(*slot.rival), index));
+                       fmt::format("{} and {} both use stack slot {}.", s.name(*slot.owner),
+                                   s.name(*slot.rival), index));
     }
     if (slot.owner && s.view.alive(*slot.owner) && (slot.mapped & only_p0) == 0) {
         s.judge.report(Inv::inv3, {*slot.owner}, fmt::format("P0 of {}", s.name(*slot.owner)),
@@ -160,12 +175,14 @@ void check_inv27_slot(const Scene& s, std::uint32_t index, const SlotView& slot)
         if (!pte.present() || (pte.writable() && !pte.user() && pte.no_execute() && !pte.uncached())) {
             continue;
         }
-        const Place place{PlaceKind::stack_page, static_cast<std::uint8_t>(i), static_cast<std::uint16_t>(index)};
-        s.judge.report(Inv::inv27, slot.owner ? std::vector{*slot.owner} : std::vector<ThreadId>{},
-                       place_text(s.view, place),
-                       fmt::format("{} is mapped by PTE {:#018x}:{}{}{}{}.", place_text(s.view, place), pte.raw,
-                                   pte.writable() ? "" : " read-only", pte.user() ? " reachable from user mode" : "",
-                                   pte.no_execute() ? "" : " executable", pte.uncached() ? " not write-back" : ""));
+        const Place place{PlaceKind::stack_page, static_cast<std::uint8_t>(i),
+                          static_cast<std::uint16_t>(index)};
+        s.judge.report(
+            Inv::inv27, slot.owner ? std::vector{*slot.owner} : std::vector<ThreadId>{},
+            place_text(s.view, place),
+            fmt::format("{} is mapped by PTE {:#018x}:{}{}{}{}.", place_text(s.view, place), pte.raw,
+                        pte.writable() ? "" : " read-only", pte.user() ? " reachable from user mode" : "",
+                        pte.no_execute() ? "" : " executable", pte.uncached() ? " not write-back" : ""));
     }
 }
 
@@ -175,9 +192,10 @@ void check_inv28(const Scene& s) {
         const ThreadId t = *s.history.turn().thread;
         const abi::Thread& dead = s.view.thread(t);
         if (dead.loan != 0) {
-            s.judge.report(Inv::inv28, {t}, fmt::format("loan of {}", s.name(t)),
-                           fmt::format("The stack of {} is freed while {} pages of cpu{}'s reserve are on loan to it.",
-                                       s.name(t), dead.loan, dead.loan_cpu));
+            s.judge.report(
+                Inv::inv28, {t}, fmt::format("loan of {}", s.name(t)),
+                fmt::format("The stack of {} is freed while {} pages of cpu{}'s reserve are on loan to it.",
+                            s.name(t), dead.loan, dead.loan_cpu));
         }
     }
     for (std::uint32_t i = 0; i < s.view.slots.size(); ++i) {

@@ -17,12 +17,12 @@ namespace stackrig::oracle {
 
 class Oracle {
   public:
-    /// `kernel_state`: physical address of the ELF symbol. `expected`: id of the violation the scenario is about, empty
-    /// for none: invariants that only lead to it are then noted instead of reported.
+    /// `kernel_state`: physical address of the ELF symbol. `expected`: id of the violation the scenario is
+    /// about, empty for none: invariants that only lead to it are then noted instead of reported.
     Oracle(const engine::GuestPlan& guest, Gpa kernel_state, std::string_view expected = {});
 
-    /// Looks at a stop. Returns what is newly violated, valid until the next call. Before boot.done only the guest's own
-    /// words (panic, warn) are judged.
+    /// Looks at a stop. Returns what is newly violated, valid until the next call. Before boot.done only the
+    /// guest's own words (panic, warn) are judged.
     std::span<const Violation> observe(const engine::Stop& stop);
 
     /// Valid until the next observe(), after the end of the run too.
@@ -30,7 +30,8 @@ class Oracle {
     [[nodiscard]] const View& view() const { return *view_; }
     [[nodiscard]] const History& history() const { return history_; }
 
-    /// Notes of the whole run: what was noticed without deciding it, steps towards the expected violation first of all.
+    /// Notes of the whole run: what was noticed without deciding it, steps towards the expected violation
+    /// first of all.
     [[nodiscard]] std::span<const Violation> notes() const { return judge_.notes(); }
     [[nodiscard]] ExaminedCount examined(Inv inv) const { return judge_.examined(inv); }
     [[nodiscard]] std::vector<DepthSample> depths() const { return depths_.samples(); }

@@ -1,8 +1,8 @@
 // Drawing a stop.
 #include "vmm/oracle/picture.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "vmm/oracle/scene.hpp"
 
@@ -14,44 +14,64 @@ constexpr std::size_t columns = 72;
 
 const char* name_of(abi::CpuStack stack) {
     switch (stack) {
-        case abi::CpuStack::entry: return "entry trampoline";
-        case abi::CpuStack::nmi: return "NMI IST";
-        case abi::CpuStack::df: return "#DF IST";
-        case abi::CpuStack::db: return "#DB IST";
-        case abi::CpuStack::mc: return "#MC IST";
-        case abi::CpuStack::irq: return "IRQ";
-        case abi::CpuStack::count: break;
+        case abi::CpuStack::entry:
+            return "entry trampoline";
+        case abi::CpuStack::nmi:
+            return "NMI IST";
+        case abi::CpuStack::df:
+            return "#DF IST";
+        case abi::CpuStack::db:
+            return "#DB IST";
+        case abi::CpuStack::mc:
+            return "#MC IST";
+        case abi::CpuStack::irq:
+            return "IRQ";
+        case abi::CpuStack::count:
+            break;
     }
     return "?";
 }
 
 const char* name_of(abi::ThreadKind kind) {
     switch (kind) {
-        case abi::ThreadKind::idle: return "idle";
-        case abi::ThreadKind::kthread: return "kthread";
-        case abi::ThreadKind::user: return "user";
+        case abi::ThreadKind::idle:
+            return "idle";
+        case abi::ThreadKind::kthread:
+            return "kthread";
+        case abi::ThreadKind::user:
+            return "user";
     }
     return "?";
 }
 
 const char* name_of(abi::ThreadState state) {
     switch (state) {
-        case abi::ThreadState::unused: return "unused";
-        case abi::ThreadState::runnable: return "runnable";
-        case abi::ThreadState::running: return "running";
-        case abi::ThreadState::blocked: return "blocked";
-        case abi::ThreadState::dead: return "dead";
+        case abi::ThreadState::unused:
+            return "unused";
+        case abi::ThreadState::runnable:
+            return "runnable";
+        case abi::ThreadState::running:
+            return "running";
+        case abi::ThreadState::blocked:
+            return "blocked";
+        case abi::ThreadState::dead:
+            return "dead";
     }
     return "?";
 }
 
 std::string wait_text(const abi::Thread& t) {
     switch (t.wait_kind) {
-        case abi::WaitKind::none: return "";
-        case abi::WaitKind::mutex: return fmt::format(" on mutex {}", t.wait_object);
-        case abi::WaitKind::event: return fmt::format(" on event {}", t.wait_object);
-        case abi::WaitKind::pages: return " for stack pages";
-        case abi::WaitKind::frame: return " for a free page";
+        case abi::WaitKind::none:
+            return "";
+        case abi::WaitKind::mutex:
+            return fmt::format(" on mutex {}", t.wait_object);
+        case abi::WaitKind::event:
+            return fmt::format(" on event {}", t.wait_object);
+        case abi::WaitKind::pages:
+            return " for stack pages";
+        case abi::WaitKind::frame:
+            return " for a free page";
     }
     return "";
 }
@@ -66,11 +86,16 @@ std::string clipped(std::string line) {
 
 std::string rsp_text(const View& view, const StackPointer& at) {
     switch (at.where) {
-        case Where::user: return "user memory";
-        case Where::kernel_image: return "kernel image (boot stack)";
-        case Where::cpu_stack: return fmt::format("{} stack of {}, {} bytes deep", name_of(at.stack), at.cpu, at.depth);
-        case Where::elsewhere: return "in no known stack";
-        default: break;
+        case Where::user:
+            return "user memory";
+        case Where::kernel_image:
+            return "kernel image (boot stack)";
+        case Where::cpu_stack:
+            return fmt::format("{} stack of {}, {} bytes deep", name_of(at.stack), at.cpu, at.depth);
+        case Where::elsewhere:
+            return "in no known stack";
+        default:
+            break;
     }
     std::string whose = fmt::format("slot {}", at.slot.value());
     if (at.slot.value() < view.slots.size() && view.slots[at.slot.value()].owner) {
@@ -103,18 +128,20 @@ std::string doing(const ThreadHistory& h) {
     return out;
 }
 
-std::string cpu_block(const View& view, const History& history, const CpuView& cpu, const PictureStyle& style) {
+std::string cpu_block(const View& view, const History& history, const CpuView& cpu,
+                      const PictureStyle& style) {
     std::string who = "nobody known";
     if (cpu.running && view.exists(*cpu.running)) {
         who = fmt::format("{}: {}", name_of(view, *cpu.running), doing(history.thread(*cpu.running)));
     }
-    std::string out = clipped(fmt::format("{}  {}, IF={}{}, {}", cpu.regs.cpu,
-                                          cpu.regs.user_mode() ? "user mode" : "kernel mode",
-                                          cpu.regs.irqs_on() ? 1 : 0, cpu.regs.nmi_masked ? ", NMI masked" : "", who));
+    std::string out = clipped(
+        fmt::format("{}  {}, IF={}{}, {}", cpu.regs.cpu, cpu.regs.user_mode() ? "user mode" : "kernel mode",
+                    cpu.regs.irqs_on() ? 1 : 0, cpu.regs.nmi_masked ? ", NMI masked" : "", who));
     if (cpu.running && cpu.current && *cpu.running != *cpu.current) {
         out += clipped(fmt::format("      current {}: wrong", name_of(view, *cpu.current)));
     }
-    out += clipped(fmt::format("      RIP     {} {}", cpu.regs.rip, style.symbol ? style.symbol(cpu.regs.rip) : ""));
+    out += clipped(
+        fmt::format("      RIP     {} {}", cpu.regs.rip, style.symbol ? style.symbol(cpu.regs.rip) : ""));
     out += clipped(fmt::format("      RSP     {} {}", cpu.regs.rsp, rsp_text(view, cpu.rsp)));
     if (cpu.readable) {
         out += stash_lines("cache", cpu.belief.cache, "");
@@ -128,8 +155,8 @@ std::string cpu_block(const View& view, const History& history, const CpuView& c
 
 std::string thread_line(const View& view, const History& history, ThreadId t, std::size_t name_width) {
     const abi::Thread& thread = view.thread(t);
-    std::string out = fmt::format("{:<{}}  {} {:<7} {}{}", name_of(view, t), name_width, strip(view, history, t),
-                                  name_of(thread.kind), name_of(thread.state),
+    std::string out = fmt::format("{:<{}}  {} {:<7} {}{}", name_of(view, t), name_width,
+                                  strip(view, history, t), name_of(thread.kind), name_of(thread.state),
                                   thread.state == abi::ThreadState::blocked ? wait_text(thread) : "");
     if (thread.kind == abi::ThreadKind::user) {
         out += fmt::format(", {}", doing(history.thread(t)));
@@ -148,10 +175,14 @@ std::string owner_text(const View& view, const History& history, Place place, Pf
     }
     const Place origin = history.origin(pfn);
     switch (origin.kind) {
-        case PlaceKind::cache: return fmt::format("cache of cpu{}", origin.owner);
-        case PlaceKind::reserve: return fmt::format("RESERVE of cpu{}", origin.owner);
-        case PlaceKind::free_list: return "allocator";
-        default: return "own";
+        case PlaceKind::cache:
+            return fmt::format("cache of cpu{}", origin.owner);
+        case PlaceKind::reserve:
+            return fmt::format("RESERVE of cpu{}", origin.owner);
+        case PlaceKind::free_list:
+            return "allocator";
+        default:
+            return "own";
     }
 }
 
@@ -182,11 +213,12 @@ std::string page_lines(const View& view, const History& history, ThreadId t) {
         const Pte pte = slot->page[i];
         const Place place{PlaceKind::stack_page, static_cast<std::uint8_t>(i),
                           static_cast<std::uint16_t>(view.thread(t).slot)};
-        std::string line = pte.present() ? fmt::format("    P{} {:>#7x}  {}  {}", i, pte.frame_number(), flags_text(pte),
-                                                       owner_text(view, history, place, pte.frame()))
-                                         : fmt::format("    P{}       -  not present", i);
-        const bool here = pointer.where == Where::thread_stack && pointer.slot.value() == view.thread(t).slot &&
-                          pointer.page == i;
+        std::string line = pte.present()
+                               ? fmt::format("    P{} {:>#7x}  {}  {}", i, pte.frame_number(),
+                                             flags_text(pte), owner_text(view, history, place, pte.frame()))
+                               : fmt::format("    P{}       -  not present", i);
+        const bool here = pointer.where == Where::thread_stack &&
+                          pointer.slot.value() == view.thread(t).slot && pointer.page == i;
         if (here) {
             line += fmt::format("  <- {}, {} deep", label, pointer.depth);
         }
@@ -213,14 +245,17 @@ std::string cause_text(const engine::StopCause& cause) {
         std::string operator()(const engine::MarkStop& m) const {
             switch (m.mark) {
 #define X(name, number, text, args) \
-    case abi::Mark::name: return "mark " text;
+    case abi::Mark::name:           \
+        return "mark " text;
                 STACKRIG_MARKS(X)
 #undef X
             }
             return fmt::format("mark {}", static_cast<unsigned>(m.mark));
         }
         std::string operator()(const engine::UserMarkStop& m) const {
-            const char* what = m.mark == abi::UserMark::spin ? "spin" : m.mark == abi::UserMark::done ? "done" : "op";
+            const char* what = m.mark == abi::UserMark::spin   ? "spin"
+                               : m.mark == abi::UserMark::done ? "done"
+                                                               : "op";
             return fmt::format("user mark {} {}", what, m.op);
         }
         std::string operator()(const engine::ChoiceStop& c) const {
@@ -229,7 +264,9 @@ std::string cause_text(const engine::StopCause& cause) {
                                                                : "resched";
             return fmt::format("choice {} answered {}", what, c.answer);
         }
-        std::string operator()(const engine::LandedStop& l) const { return fmt::format("event {}", entry_text(l.entry)); }
+        std::string operator()(const engine::LandedStop& l) const {
+            return fmt::format("event {}", entry_text(l.entry));
+        }
         std::string operator()(const engine::BoundaryStop&) const { return "one instruction further"; }
         std::string operator()(const engine::PlaceStop&) const { return "a place of the schedule"; }
         std::string operator()(const engine::HaltStop&) const { return "halt"; }
@@ -256,12 +293,13 @@ std::string picture(const View& view, const History& history, const PictureStyle
     if (!view.readable) {
         return "the kernel has not set up its state yet\n";
     }
-    std::string out = clipped(fmt::format("stop {} on {}: {}", view.stop_index, view.stop_cpu,
-                                          cause_text(view.cause)));
+    std::string out =
+        clipped(fmt::format("stop {} on {}: {}", view.stop_index, view.stop_cpu, cause_text(view.cause)));
     for (const CpuView& cpu : view.cpus) {
         out += cpu_block(view, history, cpu, style);
     }
-    out += fmt::format("free pages: {}{}\n", view.free_list.size(), view.free_list_broken ? ", list broken" : "");
+    out += fmt::format("free pages: {}{}\n", view.free_list.size(),
+                       view.free_list_broken ? ", list broken" : "");
     std::size_t width = 4;
     for (std::uint32_t id = 0; id < view.threads.size(); ++id) {
         width = std::max(width, name_of(view, ThreadId(id)).size());

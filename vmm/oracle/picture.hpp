@@ -1,4 +1,5 @@
-// One stop as text, at most 72 columns, no colour: CPUs, caches, reserves, and each thread's four stack pages.
+// One stop as text, at most 72 columns, no colour: CPUs, caches, reserves, and each thread's four stack
+// pages.
 #pragma once
 
 #include <functional>
@@ -24,8 +25,8 @@ struct PictureStyle {
 /// Says so when the view is not readable (before the kernel has set up its state).
 [[nodiscard]] std::string picture(const View& view, const History& history, const PictureStyle& style);
 
-/// "[#RRR]": P0 first; `#` mapped, `R` mapped and borrowed from a reserve, `!` mapped but its frame is elsewhere as
-/// well, `.` absent.
+/// "[#RRR]": P0 first; `#` mapped, `R` mapped and borrowed from a reserve, `!` mapped but its frame is
+/// elsewhere as well, `.` absent.
 [[nodiscard]] std::string strip(const View& view, const History& history, ThreadId t);
 
 /// "mark enter.short", "user mark", "event nmi": what stopped the CPU.

@@ -17,7 +17,8 @@ std::string pages_text(std::uint8_t mapped) {
 
 std::string place_text(const View& view, Place place) {
     switch (place.kind) {
-        case PlaceKind::none: return "nowhere";
+        case PlaceKind::none:
+            return "nowhere";
         case PlaceKind::stack_page: {
             const auto& slots = view.slots;
             if (place.owner < slots.size() && slots[place.owner].owner) {
@@ -25,18 +26,24 @@ std::string place_text(const View& view, Place place) {
             }
             return fmt::format("P{} of stack slot {}, which nobody owns", place.page, place.owner);
         }
-        case PlaceKind::cache: return fmt::format("the cache of cpu{}", place.owner);
-        case PlaceKind::reserve: return fmt::format("the reserve of cpu{}", place.owner);
-        case PlaceKind::free_list: return "the free list";
-        case PlaceKind::hogged: return fmt::format("the frames {} hogs", name_of(view, ThreadId(place.owner)));
-        case PlaceKind::hands: return fmt::format("the hands of cpu{}", place.owner);
+        case PlaceKind::cache:
+            return fmt::format("the cache of cpu{}", place.owner);
+        case PlaceKind::reserve:
+            return fmt::format("the reserve of cpu{}", place.owner);
+        case PlaceKind::free_list:
+            return "the free list";
+        case PlaceKind::hogged:
+            return fmt::format("the frames {} hogs", name_of(view, ThreadId(place.owner)));
+        case PlaceKind::hands:
+            return fmt::format("the hands of cpu{}", place.owner);
     }
     return "?";
 }
 
 std::string_view entry_text(abi::Entry entry) {
-    return entry == abi::Entry::none || entry >= abi::Entry::count ? std::string_view("no entry")
-                                                                   : std::string_view(abi::entry_class(entry).name);
+    return entry == abi::Entry::none || entry >= abi::Entry::count
+               ? std::string_view("no entry")
+               : std::string_view(abi::entry_class(entry).name);
 }
 
 std::string names_text(const View& view, const std::vector<ThreadId>& threads) {

@@ -20,7 +20,9 @@ struct Scene {
     std::uint32_t reserve_pages;  ///< configured size of each CPU's reserve
 
     /// This stop's mark, nothing at other stops.
-    [[nodiscard]] const engine::MarkStop* mark() const { return std::get_if<engine::MarkStop>(&view.stop->cause); }
+    [[nodiscard]] const engine::MarkStop* mark() const {
+        return std::get_if<engine::MarkStop>(&view.stop->cause);
+    }
     [[nodiscard]] bool at(abi::Mark which) const { return mark() != nullptr && mark()->mark == which; }
     [[nodiscard]] CpuId cpu() const { return view.stop->cpu; }
     [[nodiscard]] bool user_thread(ThreadId t) const {

@@ -12,31 +12,41 @@ using abi::StackSource;
 
 constexpr Invariant all[] = {
     {Inv::inv6, "INV-6", "cache, then GFP_NOWAIT, then wait or reserve", quotes::sources, quotes::mail,
-     "A page comes from the allocator only when the cache of the CPU is empty; from the reserve, or by waiting, only "
+     "A page comes from the allocator only when the cache of the CPU is empty; from the reserve, or by "
+     "waiting, only "
      "when GFP_NOWAIT has failed besides.",
-     "At enter.take and enter.done, against the cache, the free list and the answers of the allocator's choice point "
+     "At enter.take and enter.done, against the cache, the free list and the answers of the allocator's "
+     "choice point "
      "during that ENTER.",
      file, Basis::claim, under_entry_exit},
-    {Inv::inv7, "INV-7", "the source is what the hook says, on the executing CPU", quotes::enter, quotes::proposal,
-     "A page that ENTER takes from a cache or reserve comes from that of the executing CPU; one from the allocator "
+    {Inv::inv7, "INV-7", "the source is what the hook says, on the executing CPU", quotes::enter,
+     quotes::proposal,
+     "A page that ENTER takes from a cache or reserve comes from that of the executing CPU; one from the "
+     "allocator "
      "was on the free list.",
      "At enter.take, the place where the frame was last seen.", file, Basis::claim, under_entry_exit},
     {Inv::inv18, "INV-18", "only entries that may not wait use the reserve", quotes::reserve, quotes::mail,
      "Only an entry outside the mail's list of five takes pages from the reserve.",
      "At enter.take: entry kind, and where the frame was last seen.", file, Basis::claim, under_entry_exit},
     {Inv::asm1, "ASM-1", "entries outside the list never enable IRQs", quotes::never, quotes::mail,
-     "An entry that the mail does not list leaves IRQs off until the exit loop. Linux's own code contradicts this for "
+     "An entry that the mail does not list leaves IRQs off until the exit loop. Linux's own code contradicts "
+     "this for "
      "int 0x80, #UD, #GP, #DE and others, so it is told as a note unless the scenario is about it.",
      "At irq.on, the class of the entry.", file, Basis::note, under_fixed | under_entry_exit},
 };
 
 std::string_view source_name(StackSource source) {
     switch (source) {
-        case StackSource::cache: return "cache";
-        case StackSource::nowait: return "GFP_NOWAIT";
-        case StackSource::reserve: return "reserve";
-        case StackSource::wait: return "wait";
-        default: return "unknown source";
+        case StackSource::cache:
+            return "cache";
+        case StackSource::nowait:
+            return "GFP_NOWAIT";
+        case StackSource::reserve:
+            return "reserve";
+        case StackSource::wait:
+            return "wait";
+        default:
+            return "unknown source";
     }
 }
 
@@ -85,11 +95,16 @@ void check_inv6_owed(const Scene& s) {
 bool came_from(const Scene& s, StackSource source, Place from) {
     const bool own = from.owner == s.cpu().value();
     switch (source) {
-        case StackSource::cache: return from.kind == PlaceKind::cache && own;
-        case StackSource::reserve: return from.kind == PlaceKind::reserve && own;
-        case StackSource::nowait: return from.kind == PlaceKind::free_list;
-        case StackSource::wait: return from.kind == PlaceKind::free_list || (from.kind == PlaceKind::cache && own);
-        default: return false;
+        case StackSource::cache:
+            return from.kind == PlaceKind::cache && own;
+        case StackSource::reserve:
+            return from.kind == PlaceKind::reserve && own;
+        case StackSource::nowait:
+            return from.kind == PlaceKind::free_list;
+        case StackSource::wait:
+            return from.kind == PlaceKind::free_list || (from.kind == PlaceKind::cache && own);
+        default:
+            return false;
     }
 }
 
@@ -102,11 +117,12 @@ void check_inv7(const Scene& s, const Take& take) {
     if (came_from(s, take.source, from) && held) {
         return;
     }
-    s.judge.report(Inv::inv7, {take.thread}, fmt::format("frame {}", take.pfn),
-                   fmt::format("{} on {} says it took frame {} from {}; the frame was last in {} and is {} the hands of "
-                               "the hook.",
-                               s.name(take.thread), s.cpu(), take.pfn, source_name(take.source),
-                               place_text(s.view, from), held ? "in" : "not in"));
+    s.judge.report(
+        Inv::inv7, {take.thread}, fmt::format("frame {}", take.pfn),
+        fmt::format("{} on {} says it took frame {} from {}; the frame was last in {} and is {} the hands of "
+                    "the hook.",
+                    s.name(take.thread), s.cpu(), take.pfn, source_name(take.source),
+                    place_text(s.view, from), held ? "in" : "not in"));
 }
 
 void check_inv18(const Scene& s, const Take& take) {
@@ -117,10 +133,11 @@ void check_inv18(const Scene& s, const Take& take) {
     }
     const abi::Entry entry = s.thread(take.thread).visit.entry;
     if (abi::entry_class(entry).may_wait) {
-        s.judge.report(Inv::inv18, {take.thread}, fmt::format("ENTER of {}", s.name(take.thread)),
-                       fmt::format("{} takes frame {} from the reserve of {}, but its entry ({}) is one of the five "
-                                   "that may wait.",
-                                   s.name(take.thread), take.pfn, s.cpu(), entry_text(entry)));
+        s.judge.report(
+            Inv::inv18, {take.thread}, fmt::format("ENTER of {}", s.name(take.thread)),
+            fmt::format("{} takes frame {} from the reserve of {}, but its entry ({}) is one of the five "
+                        "that may wait.",
+                        s.name(take.thread), take.pfn, s.cpu(), entry_text(entry)));
     }
 }
 
@@ -131,9 +148,10 @@ void check_asm1(const Scene& s) {
     const ThreadId t = *s.history.turn().thread;
     const abi::Entry entry = s.thread(t).visit.entry;
     if (entry != abi::Entry::none && !abi::entry_class(entry).may_wait) {
-        s.judge.report(Inv::asm1, {t}, fmt::format("entry {}", entry_text(entry)),
-                       fmt::format("{} entered by {}, which is not on the mail's list, and {}() has enabled IRQs.",
-                                   s.name(t), entry_text(entry), abi::entry_class(entry).function));
+        s.judge.report(
+            Inv::asm1, {t}, fmt::format("entry {}", entry_text(entry)),
+            fmt::format("{} entered by {}, which is not on the mail's list, and {}() has enabled IRQs.",
+                        s.name(t), entry_text(entry), abi::entry_class(entry).function));
     }
 }
 

@@ -40,7 +40,8 @@ void StackTables::read(const PhysMemory& memory, Gpa root, std::uint32_t slots) 
         std::vector<std::uint64_t> buffer = std::move(tables_[i].pte);
         buffer.resize(entries);
         tables_[i] = find(memory, root, i * slots_per_table);
-        tables_[i].found = tables_[i].found && memory.read(tables_[i].at, std::as_writable_bytes(std::span(buffer)));
+        tables_[i].found =
+            tables_[i].found && memory.read(tables_[i].at, std::as_writable_bytes(std::span(buffer)));
         tables_[i].pte = std::move(buffer);
     }
 }

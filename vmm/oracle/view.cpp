@@ -1,4 +1,5 @@
-// Reading a stop: structures first, then the page tables, then the frames they name. Nothing is taken on trust.
+// Reading a stop: structures first, then the page tables, then the frames they name. Nothing is taken on
+// trust.
 #include "vmm/oracle/view.hpp"
 
 #include <algorithm>
@@ -35,7 +36,8 @@ std::string_view name_of(const View& view, ThreadId t) {
     return length == 0 ? std::string_view("?") : std::string_view(name, length);
 }
 
-void ViewReader::complain(BadValue::Kind kind, std::string_view what, std::uint32_t index, std::uint64_t value) {
+void ViewReader::complain(BadValue::Kind kind, std::string_view what, std::uint32_t index,
+                          std::uint64_t value) {
     bad_.push_back({kind, what, index, value});
 }
 
@@ -119,8 +121,8 @@ void ViewReader::assign_slots() {
 void ViewReader::read_frames() {
     const std::uint32_t count = view_.kernel.frame_count;
     book_.begin(std::min(count, static_cast<std::uint32_t>(frames_.size())));
-    // The table is the largest thing to read. Between two instructions labels are not judged, so it has to be read
-    // there only if the free list has moved.
+    // The table is the largest thing to read. Between two instructions labels are not judged, so it has to be
+    // read there only if the free list has moved.
     const bool one_step = std::holds_alternative<engine::BoundaryStop>(view_.stop->cause);
     const bool moved = view_.kernel.frames != frames_pointer_ || frames_.size() != count;
     if (!one_step || moved || view_.kernel.free_head != free_head_before_) {
@@ -128,7 +130,8 @@ void ViewReader::read_frames() {
         reread_frames(count);
     }
     if (free_list_broken_) {
-        complain(BadValue::Kind::free_list, "free list", static_cast<std::uint32_t>(free_.size()), free_bad_link_);
+        complain(BadValue::Kind::free_list, "free list", static_cast<std::uint32_t>(free_.size()),
+                 free_bad_link_);
     }
     view_.stack_frames = stack_frames_;
     view_.uses = uses_;
@@ -148,7 +151,8 @@ void ViewReader::reread_frames(std::uint32_t count) {
         complain(BadValue::Kind::pointer, "KernelState::frames", count, view_.kernel.frames);
     }
     book_.begin(static_cast<std::uint32_t>(frames_.size()));
-    // Walking some thousand links at each stop would cost more than all the rest; most stops change none of them.
+    // Walking some thousand links at each stop would cost more than all the rest; most stops change none of
+    // them.
     if (!same_bytes(frames_, frames_before_) || view_.kernel.free_head != free_head_before_) {
         walk_free_list();
     }
@@ -275,7 +279,8 @@ void ViewReader::book_frames() {
     for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
         for (unsigned i = 0; i < abi::stack_pages && slots_[slot].mapped != 0; ++i) {
             const Pte pte = slots_[slot].page[i];
-            const Place place{PlaceKind::stack_page, static_cast<std::uint8_t>(i), static_cast<std::uint16_t>(slot)};
+            const Place place{PlaceKind::stack_page, static_cast<std::uint8_t>(i),
+                              static_cast<std::uint16_t>(slot)};
             if (pte.present() && (pte.frame_number() >= frames_.size() || !book_.put(pte.frame(), place))) {
                 complain(BadValue::Kind::pte_frame, "stack PTE", slot, pte.raw);
             }

@@ -42,12 +42,12 @@ inline constexpr std::uint8_t all_pages = 0b1111;
 struct CpuView {
     engine::CpuState regs;
     abi::PerCpu belief;
-    bool readable = false;                ///< the per-CPU area could be read
-    bool online = false;                  ///< it has an idle thread, so it runs threads
+    bool readable = false;  ///< the per-CPU area could be read
+    bool online = false;    ///< it has an idle thread, so it runs threads
     StackPointer rsp;
-    std::optional<ThreadId> running;      ///< by RSP and CR3, not by belief
-    std::optional<ThreadId> current;      ///< PerCpu::current
-    bool own_tables = false;              ///< CR3's stack area is not the kernel root's
+    std::optional<ThreadId> running;  ///< by RSP and CR3, not by belief
+    std::optional<ThreadId> current;  ///< PerCpu::current
+    bool own_tables = false;          ///< CR3's stack area is not the kernel root's
 };
 
 /// Apart from `stop` it stands on its own: it may be looked at after the run has ended.
@@ -56,19 +56,20 @@ struct View {
     std::uint64_t stop_index = 0;
     CpuId stop_cpu;
     engine::StopCause cause = engine::HaltStop{};
-    bool readable = false;  ///< KernelState has its magic and its tables could be read; else nothing below is valid
+    bool readable =
+        false;  ///< KernelState has its magic and its tables could be read; else nothing below is valid
     abi::KernelState kernel = {};
     std::span<const abi::Thread> threads;  ///< beliefs; index = ThreadId
     std::span<const SlotView> slots;
     std::span<const CpuView> cpus;
     std::span<const BadValue> bad;
     const FrameBook* frames = nullptr;
-    std::span<const Pfn> stack_frames;     ///< all frames labelled FrameUse::stack
-    std::span<const std::uint8_t> uses;    ///< FrameUse by frame number
-    std::span<const Pfn> free_list;        ///< as walked; its length is not free_count, but the truth
-    std::uint64_t free_generation = 0;     ///< raised whenever free_list, stack_frames or uses are new
-    std::uint32_t free_labelled = 0;       ///< frames labelled FrameUse::free
-    bool free_list_broken = false;         ///< cycle or bad link
+    std::span<const Pfn> stack_frames;   ///< all frames labelled FrameUse::stack
+    std::span<const std::uint8_t> uses;  ///< FrameUse by frame number
+    std::span<const Pfn> free_list;      ///< as walked; its length is not free_count, but the truth
+    std::uint64_t free_generation = 0;   ///< raised whenever free_list, stack_frames or uses are new
+    std::uint32_t free_labelled = 0;     ///< frames labelled FrameUse::free
+    bool free_list_broken = false;       ///< cycle or bad link
 
     [[nodiscard]] const CpuView& cpu(CpuId id) const { return cpus[id.value()]; }
     [[nodiscard]] const CpuView& here() const { return cpus[stop_cpu.value()]; }
@@ -90,14 +91,16 @@ struct View {
         return slot == nullptr ? 0 : slot->mapped;
     }
     [[nodiscard]] abi::FrameUse use(Pfn pfn) const {
-        return pfn.value() < uses.size() ? static_cast<abi::FrameUse>(uses[pfn.value()]) : abi::FrameUse::kernel;
+        return pfn.value() < uses.size() ? static_cast<abi::FrameUse>(uses[pfn.value()])
+                                         : abi::FrameUse::kernel;
     }
 };
 
 /// Name of a thread, never longer than 15 characters, never unprintable; "?" when there is no such thread.
 [[nodiscard]] std::string_view name_of(const View& view, ThreadId t);
 
-/// Builds views. Holds the buffers and what has to be remembered between stops (who ran last, the last free list).
+/// Builds views. Holds the buffers and what has to be remembered between stops (who ran last, the last free
+/// list).
 class ViewReader {
   public:
     /// `kernel_state`: physical address of the guest's KernelState.

@@ -11,25 +11,35 @@ constexpr std::string_view file = "vmm/oracle/waiting.cpp";
 
 constexpr Invariant all[] = {
     {Inv::inv15, "INV-15", "sleep only once IRQs were enabled", quotes::sleep, quotes::mail,
-     "A thread that came from user mode sleeps only after its entry, or the exit loop, has enabled IRQs; never with "
-     "preemption off or in an interrupt. It waits for stack pages with IRQs on, and only if its entry is one of the "
+     "A thread that came from user mode sleeps only after its entry, or the exit loop, has enabled IRQs; "
+     "never with "
+     "preemption off or in an interrupt. It waits for stack pages with IRQs on, and only if its entry is one "
+     "of the "
      "five the mail lists.",
-     "At sleep and wait.begin: the marks irq.on and loop.irq_on of this entry, preempt_count, irq_nesting, RFLAGS.IF.",
+     "At sleep and wait.begin: the marks irq.on and loop.irq_on of this entry, preempt_count, irq_nesting, "
+     "RFLAGS.IF.",
      file, Basis::claim, under_fixed | under_entry_exit},
     {Inv::inv16, "INV-16", "a waiter has its top page and no more", quotes::sleep, quotes::mail,
-     "From an ENTER that came without pages until the wait has brought them, P0 alone is mapped and RSP stays in it.",
-     "At each stop of a thread that is owed pages, its leaf PTEs, RSP or saved RSP; at #PF and #DF from the kernel, "
+     "From an ENTER that came without pages until the wait has brought them, P0 alone is mapped and RSP "
+     "stays in it.",
+     "At each stop of a thread that is owed pages, its leaf PTEs, RSP or saved RSP; at #PF and #DF from the "
+     "kernel, "
      "CR2 against the stack area.",
      file, Basis::derived, under_entry_exit},
 };
 
 std::string_view wait_text(std::uint64_t kind) {
     switch (static_cast<abi::WaitKind>(kind)) {
-        case abi::WaitKind::mutex: return "a mutex";
-        case abi::WaitKind::event: return "an event";
-        case abi::WaitKind::pages: return "stack pages";
-        case abi::WaitKind::frame: return "a free page";
-        default: return "nothing known";
+        case abi::WaitKind::mutex:
+            return "a mutex";
+        case abi::WaitKind::event:
+            return "an event";
+        case abi::WaitKind::pages:
+            return "stack pages";
+        case abi::WaitKind::frame:
+            return "a free page";
+        default:
+            return "nothing known";
     }
 }
 
@@ -49,8 +59,9 @@ void check_inv15_sleep(const Scene& s) {
         wrong = "an interrupt handler is running";
     }
     if (!wrong.empty()) {
-        s.judge.report(Inv::inv15, {t}, fmt::format("sleep of {}", s.name(t)),
-                       fmt::format("{} sleeps for {} although {}.", s.name(t), wait_text(s.mark()->args[1]), wrong));
+        s.judge.report(
+            Inv::inv15, {t}, fmt::format("sleep of {}", s.name(t)),
+            fmt::format("{} sleeps for {} although {}.", s.name(t), wait_text(s.mark()->args[1]), wrong));
     }
 }
 
@@ -72,7 +83,8 @@ void check_inv15_wait(const Scene& s) {
     }
 }
 
-/// The last part of the wait: the pages are in the hands or in PTEs already. The thread runs, it is not asleep.
+/// The last part of the wait: the pages are in the hands or in PTEs already. The thread runs, it is not
+/// asleep.
 bool is_mapping(const Scene& s, ThreadId t) {
     for (const CpuView& cpu : s.view.cpus) {
         if (cpu.running == t) {

@@ -20,12 +20,15 @@ constexpr Invariant all[] = {
      "At each stop of that window, RSP; at #PF and #DF from the kernel, CR2 against the stack area.", file,
      Basis::claim, under_entry_exit},
     {Inv::inv30, "INV-30", "a new thread's first run stays within its page", "", "",
-     "A user thread's first run has no ENTER: until its EXIT it stays within P0. The mail is silent about it.",
-     "At each stop of a thread's first run, RSP; at #PF and #DF from the kernel, CR2 against the stack area.", file,
-     Basis::derived, under_entry_exit},
+     "A user thread's first run has no ENTER: until its EXIT it stays within P0. The mail is silent about "
+     "it.",
+     "At each stop of a thread's first run, RSP; at #PF and #DF from the kernel, CR2 against the stack area.",
+     file, Basis::derived, under_entry_exit},
     {Inv::i4, "I4", "RSP is in a stack, with room for the next event", "", "",
-     "In kernel mode RSP lies in a mapped page of the running thread's stack, in a stack of the executing CPU, or in "
-     "the boot stack. With IRQs on, the page that an interrupt's frame would go to is mapped. A thread that is not "
+     "In kernel mode RSP lies in a mapped page of the running thread's stack, in a stack of the executing "
+     "CPU, or in "
+     "the boot stack. With IRQs on, the page that an interrupt's frame would go to is mapped. A thread that "
+     "is not "
      "running has its saved RSP in a mapped page of its own stack.",
      "At each stop, RSP of each CPU and saved RSP of each thread against the page tables.", file, Basis::rig,
      under_fixed | under_entry_exit},
@@ -44,16 +47,22 @@ Inv culprit(const ThreadHistory& h, const StackPointer& at) {
     }
     switch (h.phase) {
         case Phase::never_ran:
-        case Phase::first: return Inv::inv30;
+        case Phase::first:
+            return Inv::inv30;
         case Phase::entry:
-        case Phase::enter: return Inv::inv12;
+        case Phase::enter:
+            return Inv::inv12;
         case Phase::owed:
-        case Phase::wait: return Inv::inv16;
+        case Phase::wait:
+            return Inv::inv16;
         case Phase::exit:
-        case Phase::left: return Inv::inv13;
+        case Phase::left:
+            return Inv::inv13;
         case Phase::nmi:
-        case Phase::user: return Inv::inv9;
-        default: return h.visit.owed ? Inv::inv16 : Inv::inv5;
+        case Phase::user:
+            return Inv::inv9;
+        default:
+            return h.visit.owed ? Inv::inv16 : Inv::inv5;
     }
 }
 
@@ -67,15 +76,21 @@ std::string depth_text(const StackPointer& at) {
 /// Phases in which P0 must do, whatever else is mapped.
 std::optional<Inv> p0_only(const ThreadHistory& h) {
     switch (h.phase) {
-        case Phase::first: return Inv::inv30;
+        case Phase::first:
+            return Inv::inv30;
         case Phase::entry:
-        case Phase::enter: return Inv::inv12;
-        case Phase::nmi: return Inv::inv9;
+        case Phase::enter:
+            return Inv::inv12;
+        case Phase::nmi:
+            return Inv::inv9;
         case Phase::owed:
-        case Phase::wait: return Inv::inv16;
+        case Phase::wait:
+            return Inv::inv16;
         case Phase::exit:
-        case Phase::left: return Inv::inv13;
-        default: return std::nullopt;
+        case Phase::left:
+            return Inv::inv13;
+        default:
+            return std::nullopt;
     }
 }
 
@@ -90,7 +105,8 @@ void report_depth(const Scene& s, Inv inv, ThreadId t, const CpuView& cpu) {
 void check_thread_stack(const Scene& s, const CpuView& cpu) {
     const ThreadId t = *cpu.running;
     if (s.user_thread(t)) {
-        if (const auto inv = p0_only(s.thread(t)); inv && s.judge.examine(*inv) && cpu.rsp.depth > abi::page_bytes) {
+        if (const auto inv = p0_only(s.thread(t));
+            inv && s.judge.examine(*inv) && cpu.rsp.depth > abi::page_bytes) {
             report_depth(s, *inv, t, cpu);
             return;
         }
@@ -104,10 +120,11 @@ void check_thread_stack(const Scene& s, const CpuView& cpu) {
     const StackPointer pushed = locate(cpu.regs.rsp - event_frame_bytes);
     const bool room = pushed.where == Where::thread_stack && (s.view.mapped(t) >> pushed.page & 1) != 0;
     if (cpu.regs.irqs_on() && !room) {
-        s.judge.report(Inv::i4, {t}, fmt::format("next frame of {}", s.name(t)),
-                       fmt::format("IRQs are on, but an interrupt's frame at {} would not fit in the mapped pages {} of "
-                                   "{}'s stack.",
-                                   cpu.regs.rsp, pages_text(s.view.mapped(t)), s.name(t)));
+        s.judge.report(
+            Inv::i4, {t}, fmt::format("next frame of {}", s.name(t)),
+            fmt::format("IRQs are on, but an interrupt's frame at {} would not fit in the mapped pages {} of "
+                        "{}'s stack.",
+                        cpu.regs.rsp, pages_text(s.view.mapped(t)), s.name(t)));
     }
 }
 
@@ -121,12 +138,13 @@ void check_rsp(const Scene& s, const CpuView& cpu) {
         return;
     }
     const bool own_cpu_stack = cpu.rsp.where == Where::cpu_stack && cpu.rsp.cpu == cpu.regs.cpu;
-    // SYSCALL does not change RSP, SYSRET expects the user's: a few instructions at either end have it, IRQs off.
+    // SYSCALL does not change RSP, SYSRET expects the user's: a few instructions at either end have it, IRQs
+    // off.
     const bool user_rsp = cpu.rsp.where == Where::user && !cpu.regs.irqs_on();
     if (!own_cpu_stack && !user_rsp && cpu.rsp.where != Where::kernel_image) {
         s.judge.report(Inv::i4, {}, fmt::format("RSP of {}", cpu.regs.cpu),
-                       fmt::format("RSP of {} is {}, which is in no stack that this CPU may use.", cpu.regs.cpu,
-                                   cpu.regs.rsp));
+                       fmt::format("RSP of {} is {}, which is in no stack that this CPU may use.",
+                                   cpu.regs.cpu, cpu.regs.rsp));
     }
 }
 
@@ -148,10 +166,11 @@ void check_saved_rsp(const Scene& s) {
         const StackPointer at = locate(Gva(s.view.thread(t).saved_rsp));
         const bool own = at.where == Where::thread_stack && at.slot.value() == s.view.thread(t).slot;
         if (!own || (s.view.mapped(t) >> at.page & 1) == 0) {
-            s.judge.report(Inv::i4, {t}, fmt::format("saved RSP of {}", s.name(t)),
-                           fmt::format("{} is not running, and its saved RSP {:#x} is not in a mapped page of its stack "
-                                       "(mapped: {}).",
-                                       s.name(t), s.view.thread(t).saved_rsp, pages_text(s.view.mapped(t))));
+            s.judge.report(
+                Inv::i4, {t}, fmt::format("saved RSP of {}", s.name(t)),
+                fmt::format("{} is not running, and its saved RSP {:#x} is not in a mapped page of its stack "
+                            "(mapped: {}).",
+                            s.name(t), s.view.thread(t).saved_rsp, pages_text(s.view.mapped(t))));
         }
     }
 }
@@ -169,7 +188,8 @@ void check_stack_fault(const Scene& s) {
     s.judge.examine(Inv::i5);
     const CpuView& here = s.view.here();
     const auto at = locate_access(here.regs.cr2);
-    const SlotView* slot = at && at->slot.value() < s.view.slots.size() ? &s.view.slots[at->slot.value()] : nullptr;
+    const SlotView* slot =
+        at && at->slot.value() < s.view.slots.size() ? &s.view.slots[at->slot.value()] : nullptr;
     const bool missing =
         slot != nullptr && (at->where == Where::guard || (slot->mapped >> at->page & 1) == 0) && slot->owner;
     if (!missing) {
@@ -182,11 +202,12 @@ void check_stack_fault(const Scene& s) {
     }
     const ThreadId t = *slot->owner;
     const Inv cause = here.running == t ? culprit(s.thread(t), *at) : Inv::i5;
-    s.judge.report(s.judge.examine(cause) ? cause : Inv::i5, {t}, fmt::format("stack of {}", s.name(t)),
-                   fmt::format("{} on {} at {}: {} of {}'s stack, of which {} are mapped; phase: {}, entry: {}.",
-                               double_fault ? "#DF" : "#PF", s.cpu(), here.regs.cr2, depth_text(*at), s.name(t),
-                               pages_text(slot->mapped), name_of(s.thread(t).phase),
-                               entry_text(s.thread(t).visit.entry)));
+    s.judge.report(
+        s.judge.examine(cause) ? cause : Inv::i5, {t}, fmt::format("stack of {}", s.name(t)),
+        fmt::format("{} on {} at {}: {} of {}'s stack, of which {} are mapped; phase: {}, entry: {}.",
+                    double_fault ? "#DF" : "#PF", s.cpu(), here.regs.cr2, depth_text(*at), s.name(t),
+                    pages_text(slot->mapped), name_of(s.thread(t).phase),
+                    entry_text(s.thread(t).visit.entry)));
 }
 
 }  // namespace

@@ -54,7 +54,8 @@ TEST(Locate, CpuStacksAndTheRest) {
     EXPECT_EQ(nmi.cpu, CpuId(1));
     EXPECT_EQ(nmi.depth, 40u);
     EXPECT_EQ(locate(Gva(abi::cpu_stack_top(1, abi::CpuStack::nmi))).stack, abi::CpuStack::nmi);
-    EXPECT_EQ(locate(Gva(abi::cpu_stack_top(1, abi::CpuStack::nmi) + 8)).where, Where::elsewhere);  // a guard page
+    EXPECT_EQ(locate(Gva(abi::cpu_stack_top(1, abi::CpuStack::nmi) + 8)).where,
+              Where::elsewhere);  // a guard page
     EXPECT_EQ(locate(Gva(0x7ffff000)).where, Where::user);
     EXPECT_EQ(locate(Gva(0)).where, Where::user);
     EXPECT_EQ(locate(Gva(abi::kernel_map_base + 0x5000)).where, Where::kernel_image);

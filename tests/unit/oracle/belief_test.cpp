@@ -1,6 +1,7 @@
-// I11, I16, I17, I18, PTR, INV-26, WARN: a guest that lies, or complains, and one whose structures are garbage.
-#include <cstring>
+// I11, I16, I17, I18, PTR, INV-26, WARN: a guest that lies, or complains, and one whose structures are
+// garbage.
 #include <gtest/gtest.h>
+#include <cstring>
 #include <random>
 
 #include "tests/unit/oracle/rig.hpp"
@@ -177,8 +178,8 @@ TEST(Ptr, GarbageNeverCrashesTheOracle) {
         Rig r;
         r.boot_to_user();
         for (int i = 0; i < 8; ++i) {
-            const std::uint64_t areas[] = {FakeGuest::state_pa + 8, FakeGuest::threads_pa, FakeGuest::percpu_pa,
-                                           FakeGuest::frames_pa + 0x2000, 0x200000};
+            const std::uint64_t areas[] = {FakeGuest::state_pa + 8, FakeGuest::threads_pa,
+                                           FakeGuest::percpu_pa, FakeGuest::frames_pa + 0x2000, 0x200000};
             const std::uint64_t at = areas[random() % 5] + random() % 2048 / 8 * 8;
             r.g.ram.at<std::uint64_t>(at) = random() % 2 == 0 ? random() : random() % 4096;
         }

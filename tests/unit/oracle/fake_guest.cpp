@@ -82,7 +82,8 @@ void FakeGuest::add_thread(const char* name, abi::ThreadKind kind, abi::ThreadSt
     t.source = all ? abi::StackSource::birth : abi::StackSource::none;
 }
 
-FakeGuest::FakeGuest(const Setup& setup) : ram(ram_bytes), a(setup.cpus), b(setup.cpus + 1), k(setup.cpus + 2) {
+FakeGuest::FakeGuest(const Setup& setup)
+    : ram(ram_bytes), a(setup.cpus), b(setup.cpus + 1), k(setup.cpus + 2) {
     abi::KernelState& ks = state();
     ks.magic = abi::boot_magic;
     ks.version = abi::abi_version;

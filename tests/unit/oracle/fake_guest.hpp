@@ -1,4 +1,5 @@
-// Guest memory made by hand: page tables, threads, per-CPU areas and frames, as the kernel would lay them out.
+// Guest memory made by hand: page tables, threads, per-CPU areas and frames, as the kernel would lay them
+// out.
 #pragma once
 
 #include <cstdint>
@@ -58,8 +59,12 @@ class FakeGuest {
     std::uint32_t k;
 
     abi::KernelState& state() { return ram.at<abi::KernelState>(state_pa); }
-    abi::Thread& thread(std::uint32_t id) { return ram.at<abi::Thread>(threads_pa + id * sizeof(abi::Thread)); }
-    abi::PerCpu& cpu(std::uint32_t id = 0) { return ram.at<abi::PerCpu>(percpu_pa + id * sizeof(abi::PerCpu)); }
+    abi::Thread& thread(std::uint32_t id) {
+        return ram.at<abi::Thread>(threads_pa + id * sizeof(abi::Thread));
+    }
+    abi::PerCpu& cpu(std::uint32_t id = 0) {
+        return ram.at<abi::PerCpu>(percpu_pa + id * sizeof(abi::PerCpu));
+    }
     abi::Frame& frame(std::uint32_t pfn) { return ram.at<abi::Frame>(frames_pa + pfn * sizeof(abi::Frame)); }
     static std::uint64_t thread_pointer(std::uint32_t id) {
         return abi::kernel_map_base + threads_pa + id * sizeof(abi::Thread);
@@ -67,7 +72,9 @@ class FakeGuest {
 
     /// The leaf PTE for any address in the stack area.
     std::uint64_t& pte(std::uint64_t va);
-    std::uint64_t& page(std::uint32_t id, unsigned index) { return pte(abi::stack_page(thread(id).slot, index)); }
+    std::uint64_t& page(std::uint32_t id, unsigned index) {
+        return pte(abi::stack_page(thread(id).slot, index));
+    }
     std::uint32_t pfn_of(std::uint32_t id, unsigned index);
     void map(std::uint32_t id, unsigned index, std::uint32_t pfn);
 

@@ -15,10 +15,10 @@ TEST(Literal, SyscallOnCachePagesIsClean) {
     r.exit(r.g.a);
     r.leave(r.g.a);
     EXPECT_CLEAN(r);
-    for (const Inv inv : {Inv::inv1, Inv::inv2, Inv::inv3, Inv::inv4, Inv::inv5, Inv::inv7, Inv::inv8, Inv::inv9,
-                          Inv::inv10, Inv::inv11, Inv::inv12, Inv::inv13, Inv::inv14, Inv::inv17, Inv::inv20,
-                          Inv::inv26, Inv::inv27, Inv::inv30, Inv::inv31, Inv::i4, Inv::i11, Inv::i17, Inv::i18,
-                          Inv::ptr}) {
+    for (const Inv inv :
+         {Inv::inv1,  Inv::inv2,  Inv::inv3,  Inv::inv4,  Inv::inv5,  Inv::inv7,  Inv::inv8,  Inv::inv9,
+          Inv::inv10, Inv::inv11, Inv::inv12, Inv::inv13, Inv::inv14, Inv::inv17, Inv::inv20, Inv::inv26,
+          Inv::inv27, Inv::inv30, Inv::inv31, Inv::i4,    Inv::i11,   Inv::i17,   Inv::i18,   Inv::ptr}) {
         EXPECT_EXAMINED(r, inv);
     }
     // Nobody used the reserve: these must not claim to have examined anything.

@@ -179,8 +179,8 @@ TEST(Inv11, AnotherThreadsExtraPagesAreFine) {
 }
 
 TEST(Inv27, WrongRights) {
-    for (const std::uint64_t flip : {std::uint64_t{2}, std::uint64_t{4}, std::uint64_t{0x10},
-                                     std::uint64_t{1} << 63}) {
+    for (const std::uint64_t flip :
+         {std::uint64_t{2}, std::uint64_t{4}, std::uint64_t{0x10}, std::uint64_t{1} << 63}) {
         Rig r;
         r.boot();
         r.g.page(r.g.a, 0) ^= flip;

@@ -1,9 +1,9 @@
 // The picture and the explanations, word for word, against tests/golden/oracle.
 #include "vmm/oracle/picture.hpp"
 
+#include <gtest/gtest.h>
 #include <cstdlib>
 #include <fstream>
-#include <gtest/gtest.h>
 #include <set>
 #include <sstream>
 
@@ -33,7 +33,9 @@ void expect_narrow(const std::string& text) {
     }
 }
 
-std::string symbol(Gva at) { return at.value() < abi::user_stack_va ? "user_main+0x10" : "enter_from_user_mode+0x2e"; }
+std::string symbol(Gva at) {
+    return at.value() < abi::user_stack_va ? "user_main+0x10" : "enter_from_user_mode+0x2e";
+}
 
 void draw(Rig& r, const std::string& name, const std::vector<ThreadId>& focus, bool everything = false) {
     const PictureStyle style{symbol, focus, everything, 3};
@@ -43,8 +45,8 @@ void draw(Rig& r, const std::string& name, const std::vector<ThreadId>& focus, b
 }
 
 // draw() needs the last stop to be alive: the rig keeps none, so a stop is made and drawn here.
-void stop_and_draw(Rig& r, engine::StopCause cause, const std::string& name, const std::vector<ThreadId>& focus,
-                   bool everything = false) {
+void stop_and_draw(Rig& r, engine::StopCause cause, const std::string& name,
+                   const std::vector<ThreadId>& focus, bool everything = false) {
     const engine::Stop now{412, 3, CpuId(0), std::move(cause), r.cpus, r.g.ram};
     for (const Violation& v : r.oracle.observe(now)) {
         r.violations.push_back(v);
@@ -60,7 +62,8 @@ TEST(Picture, SecondUserOfTheReserve) {
     r.first_run(r.g.b, r.g.a);
     r.in_kernel(r.g.b, false, 296);
     r.mark(Mark::enter_begin, r.g.b, static_cast<std::uint64_t>(Entry::timer));
-    stop_and_draw(r, engine::MarkStop{Mark::enter_short, {r.g.b, static_cast<std::uint64_t>(Entry::timer), 3}},
+    stop_and_draw(r,
+                  engine::MarkStop{Mark::enter_short, {r.g.b, static_cast<std::uint64_t>(Entry::timer), 3}},
                   "second-user.txt", {ThreadId(r.g.a)});
     EXPECT_FIRED(r, Inv::inv19);
 }
@@ -120,7 +123,8 @@ TEST(Catalogue, EveryRowIsComplete) {
         EXPECT_EQ(row.sentence.empty(), row.said_in.empty()) << row.id;
         EXPECT_NE(row.schemes, 0u) << row.id;
         EXPECT_TRUE(row.leads_to.empty() || find_invariant(row.leads_to)) << row.id;
-        EXPECT_TRUE(std::ifstream(std::string(STACKRIG_SOURCE_DIR) + "/" + std::string(row.file))) << row.file;
+        EXPECT_TRUE(std::ifstream(std::string(STACKRIG_SOURCE_DIR) + "/" + std::string(row.file)))
+            << row.file;
         if (row.basis == Basis::claim) {
             EXPECT_FALSE(row.sentence.empty()) << row.id << " claims to be in the mail";
         }

@@ -176,7 +176,8 @@ void Rig::exit(std::uint32_t id) {
         const bool lent = t.loan > 0;
         FakeGuest::push(lent ? g.cpu().reserve : g.cpu().cache, pfn);
         t.loan -= lent ? 1 : 0;
-        mark(Mark::exit_give, id, static_cast<std::uint64_t>(lent ? StackSource::reserve : StackSource::cache), pfn);
+        mark(Mark::exit_give, id,
+             static_cast<std::uint64_t>(lent ? StackSource::reserve : StackSource::cache), pfn);
     }
     t.source = StackSource::none;
     mark(Mark::exit_done, id);
@@ -194,7 +195,8 @@ void Rig::irq_on(std::uint32_t id, Entry entry) {
 }
 
 bool Rig::fired(Inv inv) const {
-    return std::any_of(violations.begin(), violations.end(), [inv](const Violation& v) { return v.inv == inv; });
+    return std::any_of(violations.begin(), violations.end(),
+                       [inv](const Violation& v) { return v.inv == inv; });
 }
 
 std::string Rig::all() const {

@@ -26,7 +26,8 @@ class Rig {
 
     // --- stops ---
     void stop(engine::StopCause cause, std::uint32_t cpu = 0);
-    void mark(Mark which, std::uint64_t x = 0, std::uint64_t y = 0, std::uint64_t z = 0, std::uint32_t cpu = 0);
+    void mark(Mark which, std::uint64_t x = 0, std::uint64_t y = 0, std::uint64_t z = 0,
+              std::uint32_t cpu = 0);
     void boundary(std::uint32_t cpu = 0) { stop(engine::BoundaryStop{}, cpu); }
     void user_stop(std::uint32_t cpu = 0) { stop(engine::UserMarkStop{abi::UserMark::op, 0}, cpu); }
 
@@ -68,12 +69,12 @@ class Rig {
 };
 
 /// The run broke `inv`, and nothing else.
-#define EXPECT_ONLY(rig, inv_)                                             \
-    do {                                                                   \
-        EXPECT_TRUE((rig).fired(inv_)) << (rig).all();                     \
-        for (const auto& v : (rig).violations) {                           \
-            EXPECT_EQ(v.id, invariant(inv_).id) << (rig).all();            \
-        }                                                                  \
+#define EXPECT_ONLY(rig, inv_)                                  \
+    do {                                                        \
+        EXPECT_TRUE((rig).fired(inv_)) << (rig).all();          \
+        for (const auto& v : (rig).violations) {                \
+            EXPECT_EQ(v.id, invariant(inv_).id) << (rig).all(); \
+        }                                                       \
     } while (false)
 #define EXPECT_FIRED(rig, inv_) EXPECT_TRUE((rig).fired(inv_)) << (rig).all()
 #define ASSERT_FIRED(rig, inv_) ASSERT_TRUE((rig).fired(inv_)) << (rig).all()
