@@ -2,7 +2,10 @@
 #include "vmm/engine/runner.hpp"
 
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
 #include <gtest/gtest.h>
+#include <iterator>
 
 #include "guest/abi/state.hpp"
 #include "guest/abi/layout.hpp"
@@ -254,6 +257,75 @@ TEST_F(RunTest, TheBudgetEndsARunAsBudget) {
     plan.schedule = {to_quiet()};
     Recorder seen;
     EXPECT_EQ(run_plan(plan, seen).end, RunEnd::budget);
+}
+
+/// Guests that break: the real image with other bytes at its entry point.
+class BrokenGuestTest : public RunTest {
+  protected:
+    RunOutcome run_entry_code(const std::vector<std::uint8_t>& code) {
+        std::vector<std::byte> bytes = file_bytes();
+        const std::span<const std::byte> boot = guest->segments().front().bytes;
+        std::memcpy(bytes.data() + offset_of(boot), code.data(), code.size());
+        auto broken = x86::Elf::parse(std::move(bytes), "broken.elf");
+        EXPECT_TRUE(broken);
+        Recorder seen;
+        RunPlan plan;
+        plan.threads = {{.name = "A", .program = {}}};
+        plan.schedule = {to_quiet()};
+        auto outcome = run(system(), *broken, plan, seen, {.patience = std::chrono::milliseconds(200)});
+        EXPECT_TRUE(outcome) << (outcome ? "" : outcome.error().text);
+        return outcome ? *outcome : RunOutcome{};
+    }
+    std::vector<std::byte> file_bytes() {
+        std::ifstream file(guest_path(), std::ios::binary);
+        const std::string text{std::istreambuf_iterator<char>(file), {}};
+        const auto* data = reinterpret_cast<const std::byte*>(text.data());
+        return {data, data + text.size()};
+    }
+    /// Where a segment's bytes stand in the file: its first 64 bytes are found there once.
+    std::size_t offset_of(std::span<const std::byte> segment) {
+        const std::vector<std::byte> bytes = file_bytes();
+        const auto at = std::search(bytes.begin(), bytes.end(), segment.begin(), segment.begin() + 64);
+        return static_cast<std::size_t>(at - bytes.begin());
+    }
+};
+
+TEST_F(BrokenGuestTest, ALoopForEverIsStuckNotAPass) {
+    const RunOutcome outcome = run_entry_code({0xeb, 0xfe});
+    EXPECT_EQ(outcome.end, RunEnd::stuck);
+    EXPECT_NE(outcome.detail.find("_start"), std::string::npos) << outcome.detail;
+}
+
+TEST_F(BrokenGuestTest, ATripleFaultIsSaidWithItsPlace) {
+    const RunOutcome outcome = run_entry_code({0x0f, 0x0b});
+    EXPECT_EQ(outcome.end, RunEnd::broken);
+    EXPECT_NE(outcome.detail.find("triple fault"), std::string::npos) << outcome.detail;
+}
+
+TEST_F(BrokenGuestTest, MemoryThatIsNotThereIsNamed) {
+    const RunOutcome outcome = run_entry_code({0xa1, 0x00, 0x00, 0x00, 0xf0});  // mov 0xf0000000, %eax
+    EXPECT_EQ(outcome.end, RunEnd::broken);
+    EXPECT_NE(outcome.detail.find("0xf0000000"), std::string::npos) << outcome.detail;
+}
+
+TEST_F(BrokenGuestTest, AForeignElfAndAnotherVersionAreRefused) {
+    std::vector<std::byte> bytes = file_bytes();
+    const std::string owner = "stackrig";
+    const auto note = std::search(bytes.begin(), bytes.end(), reinterpret_cast<const std::byte*>(owner.data()),
+                                  reinterpret_cast<const std::byte*>(owner.data()) + owner.size() + 1);
+    ASSERT_NE(note, bytes.end());
+    std::vector<std::byte> newer = bytes;
+    newer[static_cast<std::size_t>(note - bytes.begin()) + 12] = std::byte{99};
+    const auto other_version = x86::Elf::parse(newer, "newer.elf");
+    ASSERT_TRUE(other_version);
+    const auto refused = check_guest(*other_version);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().text.find("version 99"), std::string::npos) << refused.error().text;
+    *note = std::byte{'x'};
+    const auto foreign = x86::Elf::parse(bytes, "foreign.elf");
+    ASSERT_TRUE(foreign);
+    EXPECT_FALSE(check_guest(*foreign));
+    EXPECT_TRUE(check_guest(*guest));
 }
 
 }  // namespace
