@@ -35,6 +35,12 @@ bool repeated_string(const cs_insn& insn) {
     return string && (x86.prefix[0] == X86_PREFIX_REP || x86.prefix[0] == X86_PREFIX_REPNE);
 }
 
+bool branches(csh handle, const cs_insn& insn) {
+    constexpr cs_group_type groups[] = {CS_GRP_JUMP, CS_GRP_CALL, CS_GRP_RET, CS_GRP_INT, CS_GRP_IRET, CS_GRP_BRANCH_RELATIVE};
+    return insn.id == X86_INS_SYSENTER || insn.id == X86_INS_SYSEXIT || insn.id == X86_INS_SYSRET ||
+           std::any_of(std::begin(groups), std::end(groups), [&](cs_group_type group) { return cs_insn_group(handle, &insn, group); });
+}
+
 struct Sorted {
     InstructionClass kind = InstructionClass::other;
     std::uint8_t word_bytes = 0;
@@ -45,8 +51,7 @@ Sorted sort(const cs_insn& insn) {
     switch (insn.id) {
         case X86_INS_SYSCALL:
         case X86_INS_SYSENTER: return {syscall};
-        case X86_INS_SYSRET:
-        case X86_INS_SYSEXIT: return {sysret};
+        case X86_INS_SYSRET: return {sysret};
         case X86_INS_IRET: return {iret, 2};
         case X86_INS_IRETD: return {iret, 4};
         case X86_INS_IRETQ: return {iret, 8};
@@ -129,6 +134,7 @@ Result<Instruction> Decoder::decode(std::span<const std::byte> bytes, Gva at, Co
     return Instruction{.kind = sorted.kind,
                        .length = static_cast<std::uint8_t>(insn->size),
                        .word_bytes = sorted.word_bytes,
+                       .branches = branches(*handle_, *insn),
                        .text = fmt::format("{}{}{}", insn->mnemonic, operands.empty() ? "" : " ", operands)};
 }
 

@@ -18,7 +18,7 @@ enum class CodeMode { bits16, bits32, bits64 };
 /// Instructions that a trap flag does not step over like any other, and why (SDM 3B 17.3.1.4, APM 2 13.1.4).
 enum class InstructionClass {
     syscall,     ///< SYSCALL, SYSENTER: RFLAGS changes on the way into the kernel
-    sysret,      ///< SYSRET, SYSEXIT: SYSRET loads RFLAGS from R11
+    sysret,      ///< SYSRET: loads RFLAGS from R11
     iret,        ///< IRET of any size: loads RFLAGS from its frame
     popf,        ///< POPF of any size: loads RFLAGS from the stack
     pushf,       ///< PUSHF of any size: stores RFLAGS, TF included
@@ -41,7 +41,8 @@ struct Instruction {
     std::uint8_t length = 0;  ///< bytes, 1..15
     /// Bytes per stack word of iret, popf and pushf: 2, 4 or 8; 0 for all others.
     std::uint8_t word_bytes = 0;
-    std::string text;  ///< Intel syntax: "mov rax, qword ptr [rdi]"
+    bool branches = false;  ///< may go on elsewhere than behind itself: jumps, calls, returns, ways in and out of the kernel
+    std::string text;       ///< Intel syntax: "mov rax, qword ptr [rdi]"
 };
 
 /// Capstone, opened once. Not for use by two threads at once.

@@ -45,7 +45,7 @@ const Case cases[] = {
     {{0x0f, 0x34}, bits32, syscall, 2, 0},              // sysenter
     {{0x48, 0x0f, 0x07}, bits64, sysret, 3, 0},         // sysretq
     {{0x0f, 0x07}, bits64, sysret, 2, 0},               // sysretd
-    {{0x48, 0x0f, 0x35}, bits64, sysret, 3, 0},         // sysexitq
+    {{0x48, 0x0f, 0x35}, bits64, other, 3, 0},          // sysexitq leaves RFLAGS alone
     {{0x48, 0xcf}, bits64, iret, 2, 8},
     {{0xcf}, bits64, iret, 1, 4},
     {{0xcf}, bits32, iret, 1, 4},
@@ -117,6 +117,26 @@ TEST_F(Decode, TheTextNamesTargetsByTheirAddress) {
     EXPECT_EQ(decode({0xeb, 0x10}, bits64, Gva(0xffffffff80001000))->text, "jmp 0xffffffff80001012");
     EXPECT_EQ(decode({0x48, 0xcf})->text, "iretq");
     EXPECT_EQ(decode({0x48, 0x8b, 0x07})->text, "mov rax, qword ptr [rdi]");
+}
+
+// A stepper that takes a branch for straight code reports skipped boundaries where there are none, and the other way round.
+TEST_F(Decode, WhatMayGoOnElsewhereIsKnown) {
+    const std::vector<std::vector<int>> branching = {
+        {0xeb, 0x00}, {0xe9, 0, 0, 0, 0}, {0x74, 0x00}, {0x0f, 0x84, 0, 0, 0, 0}, {0xff, 0xe0}, {0xff, 0x20}, {0xe8, 0, 0, 0, 0},
+        {0xff, 0xd0}, {0xff, 0x28}, {0xc3}, {0xc2, 8, 0}, {0xcb}, {0x48, 0xcb}, {0xe2, 0x00}, {0xe1, 0x00}, {0xe3, 0x00}, {0xcd, 0x80}, {0xcc},
+        {0xf1}, {0x48, 0xcf}, {0x0f, 0x05}, {0x48, 0x0f, 0x07}, {0x0f, 0x34}, {0x48, 0x0f, 0x35}};
+    for (const auto& bytes : branching) {
+        const auto found = decode(bytes);
+        ASSERT_TRUE(found) << found.error().text;
+        EXPECT_TRUE(found->branches) << found->text;
+    }
+    const std::vector<std::vector<int>> straight = {{0x90}, {0xfb}, {0x9c}, {0x9d}, {0xf4}, {0xee}, {0xf3, 0xaa}, {0x50}, {0x0f, 0x01, 0xf8},
+                                                    {0x0f, 0x22, 0xd8}, {0x0f, 0x30}, {0x0f, 0xa2}, {0x48, 0x0f, 0x44, 0xc1}, {0x8e, 0xd0}};
+    for (const auto& bytes : straight) {
+        const auto found = decode(bytes);
+        ASSERT_TRUE(found) << found.error().text;
+        EXPECT_FALSE(found->branches) << found->text;
+    }
 }
 
 TEST_F(Decode, WhatFollowsDoesNotMatter) {
