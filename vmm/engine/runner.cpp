@@ -129,7 +129,7 @@ class Run {
     machine::Machine& machine_;
     machine::Breakpoints breakpoints_;
     std::vector<Gva> armed_;
-    std::unique_ptr<machine::Stepper> stepper_;  // from the end of boot on, when every instruction is to be checked
+    std::optional<machine::Stepper> stepper_;  // from the end of boot on, when every instruction is to be checked
     Tracker tracker_;
     TraceHash trace_;
     std::vector<CpuState> cpus_;
@@ -259,9 +259,9 @@ Result<Next> Run::advance() {
         if (!why_not) {
             return open_window();
         }
-        machine_.vcpu(cpu0).request_interrupt_window(stepper_ == nullptr);
+        machine_.vcpu(cpu0).request_interrupt_window(!stepper_);
     }
-    if (stepper_ != nullptr) {
+    if (stepper_) {
         return advance_one_instruction();
     }
     STACKRIG_TRY_ASSIGN(const machine::BreakpointStop stop, breakpoints_.run(cpu0, options_.patience));
@@ -269,9 +269,15 @@ Result<Next> Run::advance() {
 }
 
 Result<Next> Run::advance_one_instruction() {
-    STACKRIG_TRY_ASSIGN(const machine::StepResult result, stepper_->step(options_.patience));
-    if (const auto* exit = std::get_if<kvm::Exit>(&result)) {
-        return on_exit(*exit);
+    STACKRIG_TRY_ASSIGN(const machine::StepStop stop, stepper_->step(options_.patience));
+    if (stop.skipped) {
+        return end(RunEnd::broken, fmt::format("the host ran over a boundary behind {}: it cannot step exactly", guest_.describe(stop.from)));
+    }
+    if (const auto* exited = std::get_if<machine::Exited>(&stop.what)) {
+        return on_exit(exited->exit);
+    }
+    if (std::holds_alternative<machine::Halted>(stop.what)) {
+        return show(HaltStop{});
     }
     STACKRIG_TRY(refresh());
     const Gva here = cpus_[0].rip;
@@ -352,7 +358,7 @@ Result<void> Run::arm(const std::vector<Gva>& addresses) {
     STACKRIG_TRY(breakpoints_.clear());
     armed_ = addresses;
     armed_.insert(armed_.end(), look_addresses_.begin(), look_addresses_.end());
-    if (stepper_ != nullptr) {
+    if (stepper_) {
         return {};  // every boundary is visited anyway
     }
     for (const Gva address : armed_) {
@@ -415,7 +421,8 @@ Result<Next> Run::boot() {
     const Place booted{.kind = Place::Kind::mark, .mark = abi::Mark::boot_done, .text = "the end of the guest's boot"};
     STACKRIG_TRY_ASSIGN(const Next next, run_until({.thread = std::nullopt, .place = booted}));
     if (plan_.check_every_instruction) {
-        STACKRIG_TRY_ASSIGN(stepper_, machine::Stepper::create(machine_, cpu0));
+        STACKRIG_TRY_ASSIGN(machine::Stepper stepper, machine::Stepper::create(machine_, cpu0));
+        stepper_.emplace(std::move(stepper));
     }
     return next;
 }

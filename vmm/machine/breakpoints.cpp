@@ -1,7 +1,9 @@
 // HLT breakpoints.
 #include "vmm/machine/breakpoints.hpp"
 
-#include <fmt/format.h>
+#include <utility>
+
+#include "vmm/machine/stepper.hpp"
 
 namespace stackrig::machine {
 
@@ -13,6 +15,7 @@ Result<void> Breakpoints::set(Gva address) {
 }
 
 Result<void> Breakpoints::clear() {
+    arrival_ = {};
     while (!addresses_.empty()) {
         const Gva address = *addresses_.begin();
         addresses_.erase(addresses_.begin());
@@ -21,37 +24,38 @@ Result<void> Breakpoints::clear() {
     return {};
 }
 
-Result<std::optional<kvm::Exit>> Breakpoints::step_over(kvm::Vcpu& vcpu, std::chrono::milliseconds budget) {
-    STACKRIG_TRY_ASSIGN(const kvm::Regs regs, vcpu.regs());
-    if (!addresses_.contains(Gva(regs.rip))) {
-        return std::nullopt;
+Result<std::optional<kvm::Exit>> Breakpoints::step_off(CpuId cpu, std::chrono::milliseconds budget) {
+    // Not with a bare trap flag: the instruction may be one that stores RFLAGS, and if it faults the frame does.
+    STACKRIG_TRY_ASSIGN(Stepper stepper, Stepper::create(machine_, cpu));
+    STACKRIG_TRY_ASSIGN(StepStop stop, stepper.step(budget));
+    if (auto* exited = std::get_if<Exited>(&stop.what)) {
+        return std::optional(std::move(exited->exit));  // an IN: the step ends with its answer
     }
-    const Gpa at = machine_.kernel_text(Gva(regs.rip));
-    STACKRIG_TRY(machine_.patches().lift(at));
-    STACKRIG_TRY(vcpu.arm_single_step());
-    STACKRIG_TRY_ASSIGN(kvm::Exit exit, vcpu.run(budget));
-    STACKRIG_TRY(machine_.patches().place(at, opcode_hlt));
-    if (vcpu.waits_for_answer()) {
-        return std::optional(std::move(exit));  // an IN: the step ends with its answer
-    }
-    STACKRIG_TRY(vcpu.disarm_single_step());
-    if (std::holds_alternative<kvm::Debug>(exit)) {
-        return std::nullopt;
-    }
-    return std::optional(std::move(exit));
+    return std::holds_alternative<Halted>(stop.what) ? std::optional<kvm::Exit>(kvm::Hlt{}) : std::nullopt;
 }
 
 Result<BreakpointStop> Breakpoints::run(CpuId cpu, std::chrono::milliseconds budget) {
     kvm::Vcpu& vcpu = machine_.vcpu(cpu);
-    if (!addresses_.empty()) {
-        STACKRIG_TRY_ASSIGN(auto on_the_way, step_over(vcpu, budget));
+    if (addresses_.empty()) {
+        STACKRIG_TRY_ASSIGN(kvm::Exit exit, vcpu.run(budget));
+        return BreakpointStop{std::move(exit), std::nullopt};
+    }
+    STACKRIG_TRY_ASSIGN(kvm::Regs regs, vcpu.regs());
+    const Gva start(regs.rip);
+    const Arrival arrival = std::exchange(arrival_, {});
+    if (addresses_.contains(start)) {
+        if (arrival.by_exit && start != arrival.not_at) {
+            return BreakpointStop{kvm::Exit{}, start};
+        }
+        STACKRIG_TRY_ASSIGN(auto on_the_way, step_off(cpu, budget));
         if (on_the_way) {
+            arrival_ = {.by_exit = true, .not_at = start};
             return BreakpointStop{std::move(*on_the_way), std::nullopt};
         }
     }
     STACKRIG_TRY_ASSIGN(kvm::Exit exit, vcpu.run(budget));
-    if (!addresses_.empty() && std::holds_alternative<kvm::Hlt>(exit)) {
-        STACKRIG_TRY_ASSIGN(kvm::Regs regs, vcpu.regs());
+    if (std::holds_alternative<kvm::Hlt>(exit)) {
+        STACKRIG_TRY_ASSIGN(regs, vcpu.regs());
         const Gva address(regs.rip - 1);
         if (addresses_.contains(address)) {
             regs.rip = address.value();
@@ -59,6 +63,7 @@ Result<BreakpointStop> Breakpoints::run(CpuId cpu, std::chrono::milliseconds bud
             return BreakpointStop{std::move(exit), address};
         }
     }
+    arrival_ = {.by_exit = true};
     return BreakpointStop{std::move(exit), std::nullopt};
 }
 

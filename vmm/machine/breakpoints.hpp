@@ -27,14 +27,21 @@ class Breakpoints {
 
     [[nodiscard]] Result<void> set(Gva address);
     [[nodiscard]] Result<void> clear();
-    /// As Vcpu::run(), but a breakpoint ends it too. One that RIP stands at already is stepped over, not hit again.
+    /// As Vcpu::run(), but a breakpoint ends it too. One that RIP stood at when it was set, or that was hit last, is stepped off,
+    /// not hit again; one that an exit of the run before happened to end at (the instruction behind an OUT) is hit.
     [[nodiscard]] Result<BreakpointStop> run(CpuId cpu, std::chrono::milliseconds budget);
 
   private:
-    [[nodiscard]] Result<std::optional<kvm::Exit>> step_over(kvm::Vcpu& vcpu, std::chrono::milliseconds budget);
+    /// How the CPU came to where it stands; decides whether a breakpoint there is news.
+    struct Arrival {
+        bool by_exit = false;         // by an exit of run() that was no hit
+        std::optional<Gva> not_at{};  // unless it did not get away from here, which was hit before
+    };
+    [[nodiscard]] Result<std::optional<kvm::Exit>> step_off(CpuId cpu, std::chrono::milliseconds budget);
 
     Machine& machine_;
     std::set<Gva> addresses_;
+    Arrival arrival_;
 };
 
 }  // namespace stackrig::machine

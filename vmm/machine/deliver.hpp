@@ -32,6 +32,8 @@ struct Landing {
     Gva boundary;        ///< RIP at the time of delivery
     Gva handler;         ///< where the CPU is now: first instruction of the handler
     bool exact = false;  ///< RIP, CS, RFLAGS, RSP and SS of the frame are those of the boundary
+    /// One instruction later than asked for: an NMI in the shadow of STI or MOV SS, as on AMD hardware.
+    bool late = false;
     std::string detail;  ///< what differs; empty when exact
 };
 
@@ -39,13 +41,8 @@ struct Landing {
 [[nodiscard]] Result<std::optional<std::string>> refusal(Machine& machine, CpuId cpu, Delivery how);
 
 /// Delivers and runs up to the handler's first instruction. Errors: rig or host when the handler is never reached within
-/// `budget` or something else happens first; the text says what.
+/// `budget` or something else happens first; the text says what. One event per boundary: an NMI queued together with an
+/// exception would be held back until the handler's IRET. The next event can be delivered where this leaves the CPU.
 [[nodiscard]] Result<Landing> deliver(Machine& machine, CpuId cpu, const NativeEvent& event, std::chrono::milliseconds budget);
-
-/// Whether the CPU pushes an error code for this vector (SDM 6.3.1, table 6-1).
-[[nodiscard]] bool pushes_error_code(Vector vector);
-
-/// The handler's address in the guest's IDT (SDM 6.14.1).
-[[nodiscard]] Result<Gva> idt_handler(Machine& machine, CpuId cpu, Vector vector);
 
 }  // namespace stackrig::machine

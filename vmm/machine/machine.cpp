@@ -25,13 +25,14 @@ kvm::Segment flat_segment(std::uint16_t selector, std::uint8_t type) {
 
 }  // namespace
 
-Machine::Machine(kvm::Memory memory, kvm::Vm vm, Gva kernel_map_base)
-    : memory_(std::move(memory)), vm_(std::move(vm)), patches_(memory_), kernel_map_base_(kernel_map_base) {}
+Machine::Machine(kvm::Memory memory, kvm::Vm vm, x86::Decoder decoder, Gva kernel_map_base)
+    : memory_(std::move(memory)), vm_(std::move(vm)), patches_(memory_), decoder_(std::move(decoder)), kernel_map_base_(kernel_map_base) {}
 
 Result<std::unique_ptr<Machine>> Machine::create(const kvm::System& system, const MachineOptions& options) {
     STACKRIG_TRY_ASSIGN(kvm::Memory memory, kvm::Memory::create(Gpa{0}, options.ram_bytes));
     STACKRIG_TRY_ASSIGN(kvm::Vm vm, system.create_vm());
-    std::unique_ptr<Machine> machine(new Machine(std::move(memory), std::move(vm), options.kernel_map_base));
+    STACKRIG_TRY_ASSIGN(x86::Decoder decoder, x86::Decoder::create());
+    std::unique_ptr<Machine> machine(new Machine(std::move(memory), std::move(vm), std::move(decoder), options.kernel_map_base));
     STACKRIG_TRY(machine->load(options));
     STACKRIG_TRY(machine->vm_.add_slot({.id = kvm::SlotId{0}, .base = Gpa{0}, .host = machine->memory_.unrecorded_bytes()}));
     STACKRIG_TRY_ASSIGN(const auto cpuid, system.supported_cpuid());
@@ -70,12 +71,14 @@ Result<void> Machine::start_cpu0(const MachineOptions& options) {
     return cpu0.set_regs(regs);
 }
 
+Result<AddressSpace> Machine::address_space(CpuId cpu) const {
+    STACKRIG_TRY_ASSIGN(const kvm::Sregs sregs, vcpus_[cpu.value()].sregs());
+    return AddressSpace(patches_, sregs);
+}
+
 Result<Gpa> Machine::physical(CpuId cpu, Gva address) const {
-    STACKRIG_TRY_ASSIGN(const kvm::Translation found, vcpus_[cpu.value()].translate(address));
-    if (!found.valid) {
-        return fail(ErrorKind::guest, fmt::format("{} does not map address {}", cpu, address));
-    }
-    return found.gpa;
+    STACKRIG_TRY_ASSIGN(const AddressSpace space, address_space(cpu));
+    return space.physical(address);
 }
 
 }  // namespace stackrig::machine

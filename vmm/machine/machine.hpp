@@ -11,7 +11,9 @@
 #include "vmm/kvm/system.hpp"
 #include "vmm/kvm/vcpu.hpp"
 #include "vmm/kvm/vm.hpp"
+#include "vmm/machine/address_space.hpp"
 #include "vmm/machine/patches.hpp"
+#include "vmm/x86/decode.hpp"
 
 namespace stackrig::machine {
 
@@ -43,16 +45,19 @@ class Machine {
     [[nodiscard]] kvm::Memory& memory() { return memory_; }
     [[nodiscard]] kvm::Vm& vm() { return vm_; }
     [[nodiscard]] Patches& patches() { return patches_; }
+    [[nodiscard]] const x86::Decoder& decoder() const { return decoder_; }
     /// RAM without patches.
     [[nodiscard]] const PhysMemory& clean_memory() const { return patches_; }
 
-    /// Physical address behind a kernel-image or page-table-mapped address of `cpu`, as its current CR3 has it.
+    /// What `cpu` sees by its current CR3.
+    [[nodiscard]] Result<AddressSpace> address_space(CpuId cpu) const;
+    /// Physical address behind an address of `cpu`, as its current CR3 has it.
     [[nodiscard]] Result<Gpa> physical(CpuId cpu, Gva address) const;
     /// Physical address of kernel text, without a walk.
     [[nodiscard]] Gpa kernel_text(Gva address) const { return Gpa(address - kernel_map_base_); }
 
   private:
-    Machine(kvm::Memory memory, kvm::Vm vm, Gva kernel_map_base);
+    Machine(kvm::Memory memory, kvm::Vm vm, x86::Decoder decoder, Gva kernel_map_base);
     [[nodiscard]] Result<void> load(const MachineOptions& options);
     [[nodiscard]] Result<void> start_cpu0(const MachineOptions& options);
 
@@ -60,6 +65,7 @@ class Machine {
     kvm::Vm vm_;
     std::vector<kvm::Vcpu> vcpus_;
     Patches patches_;
+    x86::Decoder decoder_;
     Gva kernel_map_base_;
 };
 

@@ -5,31 +5,62 @@
 
 namespace stackrig::machine {
 
-Result<void> Patches::place(Gpa at, std::uint8_t opcode) {
+Result<Patches::Patch*> Patches::find_or_add(Gpa at) {
     if (const auto found = patches_.find(at.value()); found != patches_.end()) {
-        if (found->second.opcode != opcode) {
-            return fail(ErrorKind::rig, fmt::format("the byte at {} is patched already, with {:#x}", at, found->second.opcode));
-        }
-        ++found->second.users;
-        return {};
+        return &found->second;
     }
     STACKRIG_TRY_ASSIGN(const auto original, memory_.read<std::uint8_t>(at));
-    STACKRIG_TRY(memory_.write(at, opcode));
-    patches_[at.value()] = {original, opcode, 1};
-    return {};
+    return &(patches_[at.value()] = {.original = original});
+}
+
+Result<void> Patches::settle(Gpa at) {
+    const auto found = patches_.find(at.value());
+    const Patch patch = found->second;
+    if (patch.users == 0 && !patch.shown) {
+        patches_.erase(found);
+    }
+    return memory_.write(at, patch.shown.value_or(patch.users > 0 ? patch.opcode : patch.original));
+}
+
+Result<void> Patches::place(Gpa at, std::uint8_t opcode) {
+    STACKRIG_TRY_ASSIGN(Patch* const patch, find_or_add(at));
+    if (patch->users > 0 && patch->opcode != opcode) {
+        return fail(ErrorKind::rig, fmt::format("the byte at {} is patched already, with {:#x}", at, patch->opcode));
+    }
+    patch->opcode = opcode;
+    return ++patch->users == 1 ? settle(at) : Result<void>{};
 }
 
 Result<void> Patches::lift(Gpa at) {
     const auto found = patches_.find(at.value());
-    if (found == patches_.end()) {
+    if (found == patches_.end() || found->second.users == 0) {
         return fail(ErrorKind::rig, fmt::format("no patch to lift at {}", at));
     }
-    if (--found->second.users > 0) {
+    return --found->second.users == 0 ? settle(at) : Result<void>{};
+}
+
+Result<Patches::Shown> Patches::show(Gpa at, std::uint8_t opcode) {
+    STACKRIG_TRY_ASSIGN(Patch* const patch, find_or_add(at));
+    if (patch->shown) {
+        return fail(ErrorKind::rig, fmt::format("the byte at {} is shown as {:#x} already", at, *patch->shown));
+    }
+    patch->shown = opcode;
+    STACKRIG_TRY(settle(at));
+    return Shown(*this, at);
+}
+
+Result<Patches::Shown> Patches::show_original(Gpa at) {
+    STACKRIG_TRY_ASSIGN(const Patch* const patch, find_or_add(at));
+    return show(at, patch->original);
+}
+
+Result<void> Patches::Shown::end() {
+    Patches* const patches = std::exchange(patches_, nullptr);
+    if (patches == nullptr) {
         return {};
     }
-    const std::uint8_t original = found->second.original;
-    patches_.erase(found);
-    return memory_.write(at, original);
+    patches->patches_.at(at_.value()).shown.reset();
+    return patches->settle(at_);
 }
 
 bool Patches::read(Gpa from, std::span<std::byte> into) const {

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
+#include <utility>
 
 #include "vmm/base/phys_memory.hpp"
 #include "vmm/base/result.hpp"
@@ -26,16 +28,42 @@ class Patches final : public PhysMemory {
     [[nodiscard]] Result<void> lift(Gpa at);
     [[nodiscard]] bool contains(Gpa at) const { return patches_.contains(at.value()); }
 
+    /// What the guest finds at one address for as long as this lives, whatever the patches there say.
+    class Shown {
+      public:
+        Shown(Shown&& other) noexcept : patches_(std::exchange(other.patches_, nullptr)), at_(other.at_) {}
+        Shown& operator=(Shown&&) = delete;
+        ~Shown() { (void)end(); }  // an error can only repeat one that is on its way up already
+        /// Back to what the patches say.
+        Result<void> end();
+
+      private:
+        friend class Patches;
+        Shown(Patches& patches, Gpa at) : patches_(&patches), at_(at) {}
+        Patches* patches_;
+        Gpa at_;
+    };
+    /// `opcode`, over patches and all; one at a time per address (rig error).
+    [[nodiscard]] Result<Shown> show(Gpa at, std::uint8_t opcode);
+    /// The guest's own byte, to step over a patch.
+    [[nodiscard]] Result<Shown> show_original(Gpa at);
+
     // PhysMemory: guest RAM as it would be without the rig.
     [[nodiscard]] bool read(Gpa from, std::span<std::byte> into) const override;
     [[nodiscard]] std::uint64_t size_bytes() const override { return memory_.size(); }
 
   private:
     struct Patch {
-        std::uint8_t original;
-        std::uint8_t opcode;
-        unsigned users;
+        std::uint8_t original = 0;
+        std::uint8_t opcode = 0;  // while users > 0
+        unsigned users = 0;
+        std::optional<std::uint8_t> shown;
     };
+    /// The patch at `at`, new and without effect when there was none.
+    [[nodiscard]] Result<Patch*> find_or_add(Gpa at);
+    /// RAM gets the byte that the patch wants there; a patch that wants nothing any more is forgotten.
+    [[nodiscard]] Result<void> settle(Gpa at);
+
     kvm::Memory& memory_;
     std::map<std::uint64_t, Patch> patches_;
 };

@@ -1,231 +1,246 @@
-// Stepping by instruction class.
+// The rules, and what each of them leaves to clean up.
 #include "vmm/machine/stepper.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 
-#include "vmm/machine/deliver.hpp"
+#include <array>
+
+#include "vmm/x86/descriptors.hpp"
+#include "vmm/x86/frames.hpp"
 
 namespace stackrig::machine {
+
+using x86::InstructionClass;
+namespace flag = x86::rflags;
+
+StepRule step_rule(InstructionClass kind, unsigned cpl, bool own_trap_flag) {
+    if (own_trap_flag) {
+        return StepRule::free;
+    }
+    switch (kind) {
+        // SYSCALL clears TF by FMASK and would be run on from; INT n clears it at the gate and stores it in the frame. Both
+        // end at a trapped entry. I/O leaves the guest and is completed without a further instruction; so does HLT.
+        case InstructionClass::syscall:
+        case InstructionClass::int_n:
+        case InstructionClass::hlt:
+        case InstructionClass::io: return StepRule::free;
+        case InstructionClass::sysret: return StepRule::trap_sysret;
+        case InstructionClass::iret:
+        case InstructionClass::popf: return StepRule::trap_load_flags;
+        case InstructionClass::pushf: return StepRule::trap_store_flags;
+        // Their shadow holds the debug trap back too: MOV SS everywhere (SDM 3A 6.8.3), STI on some hosts. In ring 3 HLT is
+        // #GP, and STI as well: there the trap flag must do.
+        case InstructionClass::sti:
+        case InstructionClass::mov_ss: return cpl == 0 ? StepRule::fence : StepRule::trap;
+        case InstructionClass::rep_string:
+        case InstructionClass::entry_set:
+        case InstructionClass::other: return StepRule::trap;
+    }
+    return StepRule::trap;
+}
+
+struct Stepper::Before {
+    kvm::Regs regs;
+    AddressSpace space;
+    x86::Instruction instruction;
+    StepRule rule = StepRule::trap;
+    std::optional<Gpa> code;   // of the instruction's first byte
+    bool loads_trap = false;   // the RFLAGS that the instruction loads have TF set
+    bool sets_shadow = false;  // fence only
+
+    [[nodiscard]] Gva rip() const { return Gva(regs.rip); }
+    [[nodiscard]] Gva behind() const { return Gva(regs.rip + instruction.length); }
+    [[nodiscard]] bool armed() const { return rule != StepRule::free && rule != StepRule::fence; }
+};
+
 namespace {
 
-constexpr std::uint64_t rflags_tf = 1u << 8;
-constexpr std::uint64_t dr6_bs = 1u << 14;  // SDM 17.2.3
-constexpr std::uint32_t msr_lstar = 0xc0000082;
-constexpr std::uint32_t msr_cstar = 0xc0000083;
-constexpr unsigned longest_instruction = 15;
+x86::CodeMode code_mode(const kvm::Sregs& sregs) {
+    if ((sregs.efer & x86::efer::lma) != 0 && sregs.cs.l != 0) {
+        return x86::CodeMode::bits64;
+    }
+    return sregs.cs.db != 0 ? x86::CodeMode::bits32 : x86::CodeMode::bits16;
+}
+
+/// The next instruction; one of length 0 when there is none, which then faults.
+x86::Instruction decode(const Machine& machine, const AddressSpace& space, Gva at, x86::CodeMode mode) {
+    std::array<std::byte, x86::longest_instruction> bytes;
+    const std::size_t count = space.read_some(at, bytes);
+    auto found = machine.decoder().decode(std::span(bytes).first(count), at, mode);
+    return found ? std::move(*found) : x86::Instruction{};
+}
+
+/// Whether the RFLAGS that a flag-loading instruction is about to load have TF set.
+Result<bool> loads_trap_flag(const x86::Instruction& instruction, const kvm::Regs& regs, const AddressSpace& space) {
+    if (instruction.kind == InstructionClass::sysret) {
+        return (regs.r11 & flag::tf) != 0;
+    }
+    // IRET finds RIP and CS below RFLAGS.
+    const std::uint64_t words = instruction.kind == InstructionClass::iret ? 2 : 0;
+    const auto low = space.read<std::uint16_t>(Gva(regs.rsp + words * instruction.word_bytes));
+    return low && (*low & flag::tf) != 0;  // not mapped: it faults instead
+}
+
+Result<void> clear_stored_trap_flag(Machine& machine, const AddressSpace& space, Gva flags_at) {
+    STACKRIG_TRY_ASSIGN(auto low, space.read<std::uint16_t>(flags_at));
+    low = static_cast<std::uint16_t>(low & ~flag::tf);
+    return space.write(machine.memory(), flags_at, low);
+}
 
 }  // namespace
 
-Result<std::unique_ptr<Stepper>> Stepper::create(Machine& machine, CpuId cpu) {
-    STACKRIG_TRY_ASSIGN(x86::Decoder native, x86::Decoder::create(false));
-    STACKRIG_TRY_ASSIGN(x86::Decoder compatible, x86::Decoder::create(true));
-    std::unique_ptr<Stepper> stepper(new Stepper(machine, cpu, std::move(native), std::move(compatible)));
-    STACKRIG_TRY(stepper->trap_handlers());
-    return stepper;
+Result<Stepper> Stepper::create(Machine& machine, CpuId cpu) {
+    STACKRIG_TRY_ASSIGN(EntryTraps traps, EntryTraps::set(machine, cpu));
+    return Stepper(machine, cpu, std::move(traps));
 }
 
-Stepper::~Stepper() {
-    for (const Handler& handler : handlers_) {
-        (void)machine_.patches().lift(machine_.kernel_text(handler.address));
+Result<Stepper::Before> Stepper::look() const {
+    STACKRIG_TRY_ASSIGN(const kvm::Regs regs, machine_.vcpu(cpu_).regs());
+    STACKRIG_TRY_ASSIGN(const kvm::Sregs sregs, machine_.vcpu(cpu_).sregs());
+    Before before{.regs = regs, .space = AddressSpace(machine_.clean_memory(), sregs)};
+    before.instruction = decode(machine_, before.space, before.rip(), code_mode(sregs));
+    before.rule = step_rule(before.instruction.kind, x86::privilege(sregs.cs.selector), (regs.rflags & flag::tf) != 0);
+    if (const auto code = before.space.physical(before.rip())) {
+        before.code = *code;
     }
+    if (before.rule == StepRule::trap_load_flags || before.rule == StepRule::trap_sysret) {
+        STACKRIG_TRY_ASSIGN(before.loads_trap, loads_trap_flag(before.instruction, regs, before.space));
+    }
+    // STI with interrupts on already opens no shadow (SDM 2B, STI).
+    before.sets_shadow = before.instruction.kind == InstructionClass::mov_ss || (regs.rflags & flag::interrupt) == 0;
+    return before;
 }
 
-Result<void> Stepper::trap_handlers() {
-    const auto add = [this](Gva address, std::optional<Vector> vector) -> Result<void> {
-        if (handler_at(address) == nullptr) {
-            STACKRIG_TRY(machine_.patches().place(machine_.kernel_text(address), opcode_hlt));
-            handlers_.push_back({address, vector});
-        }
+Result<kvm::Exit> Stepper::run(const Before& before, std::chrono::milliseconds budget) {
+    kvm::Vcpu& vcpu = machine_.vcpu(cpu_);
+    std::optional<Patches::Shown> own;
+    std::optional<Patches::Shown> fence;
+    if (before.code && machine_.patches().contains(*before.code)) {
+        STACKRIG_TRY_ASSIGN(auto shown, machine_.patches().show_original(*before.code));
+        own.emplace(std::move(shown));
+    }
+    if (before.rule == StepRule::fence) {
+        STACKRIG_TRY_ASSIGN(const Gpa behind, before.space.physical(before.behind()));
+        STACKRIG_TRY_ASSIGN(auto shown, machine_.patches().show(behind, opcode_hlt));
+        fence.emplace(std::move(shown));
+    }
+    if (before.rule == StepRule::trap_sysret) {
+        kvm::Regs regs = before.regs;
+        regs.r11 |= flag::tf;
+        STACKRIG_TRY(vcpu.set_regs(regs));
+    }
+    if (before.armed()) {
+        STACKRIG_TRY(vcpu.arm_single_step());
+    }
+    STACKRIG_TRY_ASSIGN(kvm::Exit exit, vcpu.run(budget));
+    if (before.armed() && !vcpu.waits_for_answer()) {
+        STACKRIG_TRY(vcpu.disarm_single_step());
+    }
+    if (own) {
+        STACKRIG_TRY(own->end());
+    }
+    if (fence) {
+        STACKRIG_TRY(fence->end());
+    }
+    return exit;
+}
+
+Result<void> Stepper::reach_fence(const Before& before, kvm::Regs regs) {
+    kvm::Vcpu& vcpu = machine_.vcpu(cpu_);
+    regs.rip = before.behind().value();
+    STACKRIG_TRY(vcpu.set_regs(regs));
+    if (!before.sets_shadow) {
         return {};
-    };
-    for (unsigned vector = 0; vector < 256; ++vector) {
-        if (const auto handler = idt_handler(machine_, cpu_, Vector(static_cast<std::uint8_t>(vector)))) {
-            STACKRIG_TRY(add(*handler, Vector(static_cast<std::uint8_t>(vector))));
-        }
     }
-    std::array<kvm::Msr, 2> entries{{{.index = msr_lstar}, {.index = msr_cstar}}};
-    STACKRIG_TRY(machine_.vcpu(cpu_).get_msrs(entries));
-    for (const kvm::Msr& entry : entries) {
-        STACKRIG_TRY(add(Gva(entry.value), std::nullopt));
+    // The HLT used the shadow up.
+    STACKRIG_TRY_ASSIGN(kvm::Events events, vcpu.events());
+    events.interrupt.shadow = before.instruction.kind == InstructionClass::sti ? kvm::shadow_sti : kvm::shadow_mov_ss;
+    return vcpu.set_events(events);
+}
+
+Result<StepStop> Stepper::stop_at_hlt(const Before& before, kvm::Regs regs, StepStop stop) {
+    const Gva hlt(regs.rip - 1);
+    if (before.rule == StepRule::fence && hlt == before.behind()) {
+        STACKRIG_TRY(reach_fence(before, regs));
+        stop.what = Retired{};
+        stop.rip = hlt;
+        return stop;
+    }
+    if (before.instruction.kind == InstructionClass::hlt && hlt == before.rip()) {
+        stop.what = Halted{};
+        return stop;
+    }
+    if (!traps_.contains(hlt)) {
+        return fail(ErrorKind::rig, fmt::format("stepping over \"{}\" at {} ended in a HLT at {}, which is neither its own nor the rig's",
+                                                before.instruction.text, before.rip(), hlt));
+    }
+    regs.rip = hlt.value();
+    STACKRIG_TRY(machine_.vcpu(cpu_).set_regs(regs));
+    stop.rip = hlt;
+    if (const auto vector = traps_.vector_at(hlt)) {
+        stop.what = Entered{*vector};
+    } else {
+        stop.what = Retired{};  // SYSCALL or SYSENTER
+    }
+    return stop;
+}
+
+Result<void> Stepper::clean_up(const Before& before, const StepStop& stop) {
+    kvm::Vcpu& vcpu = machine_.vcpu(cpu_);
+    const auto* entered = std::get_if<Entered>(&stop.what);
+    const bool retired = std::holds_alternative<Retired>(stop.what);
+    if (before.rule == StepRule::trap_sysret || (retired && before.loads_trap)) {
+        STACKRIG_TRY_ASSIGN(kvm::Regs regs, vcpu.regs());
+        if (before.rule == StepRule::trap_sysret && !before.loads_trap) {
+            regs.r11 &= ~flag::tf;
+        }
+        if (retired && before.loads_trap) {
+            regs.rflags |= flag::tf;  // KVM shows the flags without TF while it steps
+        }
+        STACKRIG_TRY(vcpu.set_regs(regs));
+    }
+    if (retired && before.rule == StepRule::trap_store_flags) {
+        STACKRIG_TRY_ASSIGN(const kvm::Regs regs, vcpu.regs());
+        STACKRIG_TRY(clear_stored_trap_flag(machine_, before.space, Gva(regs.rsp)));
+    }
+    if (entered != nullptr && before.armed()) {
+        STACKRIG_TRY_ASSIGN(const kvm::Regs regs, vcpu.regs());
+        const Gva frame = x86::frame_at(Gva(regs.rsp), entered->vector);
+        STACKRIG_TRY(clear_stored_trap_flag(machine_, before.space, frame + offsetof(x86::InterruptFrame, rflags)));
+    }
+    if (retired && before.instruction.kind == InstructionClass::entry_set) {
+        STACKRIG_TRY(traps_.lift());
+        STACKRIG_TRY_ASSIGN(traps_, EntryTraps::set(machine_, cpu_));
     }
     return {};
 }
 
-const Stepper::Handler* Stepper::handler_at(Gva address) const {
-    const auto found = std::find_if(handlers_.begin(), handlers_.end(), [&](const Handler& h) { return h.address == address; });
-    return found == handlers_.end() ? nullptr : &*found;
+Result<StepStop> Stepper::stop_at(const Before& before, kvm::Exit exit) {
+    StepStop stop{.from = before.rip(), .instruction = before.instruction};
+    if (machine_.vcpu(cpu_).waits_for_answer()) {
+        stop.rip = before.rip();
+        stop.what = Exited{std::move(exit)};
+        return stop;
+    }
+    STACKRIG_TRY_ASSIGN(const kvm::Regs regs, machine_.vcpu(cpu_).regs());
+    stop.rip = Gva(regs.rip);
+    if (std::holds_alternative<kvm::Hlt>(exit)) {
+        STACKRIG_TRY_ASSIGN(stop, stop_at_hlt(before, regs, std::move(stop)));
+    } else if (std::holds_alternative<kvm::Debug>(exit) && before.armed()) {
+        stop.what = Retired{};
+        const bool again = before.instruction.kind == InstructionClass::rep_string && stop.rip == stop.from;
+        stop.skipped = before.instruction.length != 0 && !before.instruction.branches && !again && stop.rip != before.behind();
+    } else {
+        stop.what = Exited{std::move(exit)};
+    }
+    STACKRIG_TRY(clean_up(before, stop));
+    return stop;
 }
 
-Result<x86::Instruction> Stepper::instruction_at(const kvm::Regs& regs, const kvm::Sregs& sregs) {
-    std::array<std::byte, longest_instruction> bytes{};
-    std::size_t have = 0;
-    while (have < bytes.size()) {  // an instruction may straddle two pages, the second of which may be absent
-        const Gva at(regs.rip + have);
-        const auto where = machine_.physical(cpu_, at);
-        if (!where) {
-            break;
-        }
-        const std::size_t piece = std::min<std::size_t>(bytes.size() - have, page_size - at.page_offset());
-        if (!machine_.clean_memory().read(*where, std::span(bytes).subspan(have, piece))) {
-            break;
-        }
-        have += piece;
-    }
-    return (sregs.cs.l != 0 ? native_ : compatible_).decode(std::span(bytes).first(have), Gva(regs.rip));
-}
-
-Result<kvm::Exit> Stepper::run_stepped(std::chrono::milliseconds budget) {
-    STACKRIG_TRY(machine_.vcpu(cpu_).arm_single_step());
-    return machine_.vcpu(cpu_).run(budget);
-}
-
-/// A HLT exit may be a handler's trap: then the event's frame shows TF if we were stepping, which the guest must not see.
-Result<StepResult> Stepper::arrived(kvm::Exit exit, bool stepped) {
-    kvm::Vcpu& vcpu = machine_.vcpu(cpu_);
-    if (stepped && !vcpu.waits_for_answer()) {
-        STACKRIG_TRY(vcpu.disarm_single_step());
-    }
-    if (std::holds_alternative<kvm::Debug>(exit)) {
-        return StepResult(Stepped{});
-    }
-    if (!std::holds_alternative<kvm::Hlt>(exit)) {
-        return StepResult(std::move(exit));
-    }
-    STACKRIG_TRY_ASSIGN(kvm::Regs regs, vcpu.regs());
-    const Handler* handler = handler_at(Gva(regs.rip - 1));
-    if (handler == nullptr) {
-        return StepResult(std::move(exit));
-    }
-    regs.rip -= 1;
-    STACKRIG_TRY(vcpu.set_regs(regs));
-    if (!handler->vector) {
-        return StepResult(Stepped{});  // SYSCALL: the entry is its next boundary
-    }
-    const Gva flags_at(regs.rsp + (pushes_error_code(*handler->vector) ? 24 : 16));
-    STACKRIG_TRY_ASSIGN(const Gpa where, machine_.physical(cpu_, flags_at));
-    STACKRIG_TRY_ASSIGN(const auto flags, machine_.memory().read<std::uint64_t>(where));
-    if (stepped && (flags & rflags_tf) != 0) {
-        STACKRIG_TRY(machine_.memory().write(where, flags & ~rflags_tf));
-    }
-    return StepResult(Trapped{*handler->vector});
-}
-
-/// Without TF to a HLT over `next`; then the shadow, which the HLT has consumed, is put back.
-Result<StepResult> Stepper::free_to(Gva next, std::uint8_t shadow, std::chrono::milliseconds budget) {
-    const Gpa at = machine_.kernel_text(next);
-    STACKRIG_TRY(machine_.patches().place(at, opcode_hlt));
-    auto exit = machine_.vcpu(cpu_).run(budget);
-    STACKRIG_TRY(machine_.patches().lift(at));
-    STACKRIG_TRY(exit);
-    kvm::Vcpu& vcpu = machine_.vcpu(cpu_);
-    STACKRIG_TRY_ASSIGN(kvm::Regs regs, vcpu.regs());
-    if (!std::holds_alternative<kvm::Hlt>(*exit) || regs.rip != next.value() + 1) {
-        return arrived(std::move(*exit), false);
-    }
-    regs.rip = next.value();
-    STACKRIG_TRY(vcpu.set_regs(regs));
-    STACKRIG_TRY_ASSIGN(kvm::Events events, vcpu.events());
-    events.interrupt.shadow = shadow;
-    STACKRIG_TRY(vcpu.set_events(events));
-    return StepResult(Stepped{});
-}
-
-/// SYSRET takes RFLAGS from R11: TF goes there for this one step.
-Result<StepResult> Stepper::sysret(kvm::Regs regs, std::chrono::milliseconds budget) {
-    kvm::Vcpu& vcpu = machine_.vcpu(cpu_);
-    regs.r11 |= rflags_tf;
-    STACKRIG_TRY(vcpu.set_regs(regs));
-    STACKRIG_TRY_ASSIGN(kvm::Exit exit, run_stepped(budget));
-    STACKRIG_TRY_ASSIGN(StepResult result, arrived(std::move(exit), true));
-    STACKRIG_TRY_ASSIGN(kvm::Regs after, vcpu.regs());
-    after.r11 &= ~rflags_tf;
-    after.rflags &= ~rflags_tf;
-    STACKRIG_TRY(vcpu.set_regs(after));
-    return result;
-}
-
-Result<std::uint64_t> Stepper::word_at(Gva address) {
-    STACKRIG_TRY_ASSIGN(const Gpa where, machine_.physical(cpu_, address));
-    return machine_.memory().read<std::uint64_t>(where);
-}
-
-Result<void> Stepper::set_tf() {
-    STACKRIG_TRY_ASSIGN(kvm::Regs regs, machine_.vcpu(cpu_).regs());
-    regs.rflags |= rflags_tf;
-    return machine_.vcpu(cpu_).set_regs(regs);
-}
-
-/// The guest had set TF itself: our step has swallowed its #DB.
-Result<StepResult> Stepper::give_back_debug(std::chrono::milliseconds budget) {
-    kvm::Vcpu& vcpu = machine_.vcpu(cpu_);
-    STACKRIG_TRY(set_tf());
-    STACKRIG_TRY_ASSIGN(kvm::DebugRegs debug, vcpu.debug_regs());
-    debug.dr6 |= dr6_bs;
-    STACKRIG_TRY(vcpu.set_debug_regs(debug));
-    STACKRIG_TRY_ASSIGN(kvm::Events events, vcpu.events());
-    events.exception.injected = 1;
-    events.exception.nr = 1;
-    STACKRIG_TRY(vcpu.set_events(events));
-    STACKRIG_TRY_ASSIGN(kvm::Exit exit, vcpu.run(budget));
-    return arrived(std::move(exit), false);
-}
-
-Result<StepResult> Stepper::with_trap_flag(const kvm::Regs& regs, const x86::Instruction& instruction, std::chrono::milliseconds budget) {
-    const bool guest_tf = (regs.rflags & rflags_tf) != 0;
-    std::uint64_t loaded = 0;  // RFLAGS the instruction loads
-    if (instruction.step == x86::StepClass::popf || instruction.step == x86::StepClass::iret) {
-        STACKRIG_TRY_ASSIGN(loaded, word_at(Gva(regs.rsp + (instruction.step == x86::StepClass::iret ? 16 : 0))));
-    }
-    STACKRIG_TRY_ASSIGN(kvm::Exit exit, run_stepped(budget));
-    STACKRIG_TRY_ASSIGN(StepResult result, arrived(std::move(exit), true));
-    if (!std::holds_alternative<Stepped>(result)) {
-        return result;
-    }
-    if (instruction.step == x86::StepClass::pushf && !guest_tf) {
-        STACKRIG_TRY_ASSIGN(const kvm::Regs after, machine_.vcpu(cpu_).regs());
-        STACKRIG_TRY_ASSIGN(const auto pushed, word_at(Gva(after.rsp)));
-        STACKRIG_TRY_ASSIGN(const Gpa where, machine_.physical(cpu_, Gva(after.rsp)));
-        STACKRIG_TRY(machine_.memory().write(where, pushed & ~rflags_tf));
-    }
-    if (guest_tf) {
-        return give_back_debug(budget);
-    }
-    if ((loaded & rflags_tf) != 0) {
-        STACKRIG_TRY(set_tf());  // ending our step has dropped it
-    }
-    return result;
-}
-
-Result<StepResult> Stepper::by_class(const kvm::Regs& regs, const x86::Instruction& instruction, std::chrono::milliseconds budget) {
-    switch (instruction.step) {
-        case x86::StepClass::sysret: return sysret(regs, budget);
-        case x86::StepClass::shadowing:
-            return free_to(Gva(regs.rip + instruction.length), instruction.text.starts_with("sti") ? kvm::shadow_sti : kvm::shadow_mov_ss, budget);
-        case x86::StepClass::syscall:
-        case x86::StepClass::software_interrupt:
-        case x86::StepClass::halt: {
-            STACKRIG_TRY_ASSIGN(kvm::Exit exit, machine_.vcpu(cpu_).run(budget));
-            return arrived(std::move(exit), false);
-        }
-        default: return with_trap_flag(regs, instruction, budget);
-    }
-}
-
-Result<StepResult> Stepper::step(std::chrono::milliseconds budget) {
-    kvm::Vcpu& vcpu = machine_.vcpu(cpu_);
-    STACKRIG_TRY_ASSIGN(const kvm::Regs regs, vcpu.regs());
-    STACKRIG_TRY_ASSIGN(const kvm::Sregs sregs, vcpu.sregs());
-    STACKRIG_TRY_ASSIGN(const x86::Instruction instruction, instruction_at(regs, sregs));
-    const Handler* here = handler_at(Gva(regs.rip));
-    if (here != nullptr) {
-        STACKRIG_TRY(machine_.patches().lift(machine_.kernel_text(here->address)));
-    }
-    auto result = by_class(regs, instruction, budget);
-    if (here != nullptr) {
-        STACKRIG_TRY(machine_.patches().place(machine_.kernel_text(here->address), opcode_hlt));
-    }
-    return result;
+Result<StepStop> Stepper::step(std::chrono::milliseconds budget) {
+    STACKRIG_TRY_ASSIGN(const Before before, look());
+    STACKRIG_TRY_ASSIGN(kvm::Exit exit, run(before, budget));
+    return stop_at(before, std::move(exit));
 }
 
 }  // namespace stackrig::machine

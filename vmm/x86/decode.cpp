@@ -1,76 +1,141 @@
-// Capstone, wrapped.
+// Capstone, and the sorting of what it says.
 #include "vmm/x86/decode.hpp"
 
 #include <capstone/capstone.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 namespace stackrig::x86 {
 namespace {
 
-/// MOV SS and POP SS, told by opcode and ModRM.reg (SDM 2B: 8E /r with reg = 2; 17 outside of 64-bit mode), so that no operand
-/// detail is needed.
-bool loads_ss(const cs_insn& insn) {
-    unsigned at = 0;
-    while (at < insn.size && (insn.bytes[at] == 0x66 || (insn.bytes[at] & 0xf0) == 0x40)) {
-        ++at;  // operand size and REX prefixes
+static_assert(std::is_same_v<csh, std::size_t>);
+
+constexpr cs_mode capstone_mode(CodeMode mode) {
+    switch (mode) {
+        case CodeMode::bits16: return CS_MODE_16;
+        case CodeMode::bits32: return CS_MODE_32;
+        case CodeMode::bits64: return CS_MODE_64;
     }
-    if (at + 1 < insn.size && insn.bytes[at] == 0x8e) {
-        return (insn.bytes[at + 1] >> 3 & 7) == 2;
-    }
-    return insn.bytes[at] == 0x17;
+    return CS_MODE_64;
 }
 
-StepClass classify(const cs_insn& insn) {
+bool loads_ss(const cs_insn& insn) {
+    const cs_x86& x86 = insn.detail->x86;
+    return (insn.id == X86_INS_MOV || insn.id == X86_INS_POP) && x86.op_count > 0 && x86.operands[0].type == X86_OP_REG &&
+           x86.operands[0].reg == X86_REG_SS;
+}
+
+/// MOVS, CMPS, STOS, LODS, SCAS (SDM 1 7.3.9.1); their mnemonics alone would also name SSE instructions.
+bool repeated_string(const cs_insn& insn) {
+    const cs_x86& x86 = insn.detail->x86;
+    const std::uint8_t opcode = x86.opcode[0];
+    const bool string = (opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf);
+    return string && (x86.prefix[0] == X86_PREFIX_REP || x86.prefix[0] == X86_PREFIX_REPNE);
+}
+
+bool branches(csh handle, const cs_insn& insn) {
+    constexpr cs_group_type groups[] = {CS_GRP_JUMP, CS_GRP_CALL, CS_GRP_RET, CS_GRP_INT, CS_GRP_IRET, CS_GRP_BRANCH_RELATIVE};
+    return insn.id == X86_INS_SYSENTER || insn.id == X86_INS_SYSEXIT || insn.id == X86_INS_SYSRET ||
+           std::any_of(std::begin(groups), std::end(groups), [&](cs_group_type group) { return cs_insn_group(handle, &insn, group); });
+}
+
+struct Sorted {
+    InstructionClass kind = InstructionClass::other;
+    std::uint8_t word_bytes = 0;
+};
+
+Sorted sort(const cs_insn& insn) {
+    using enum InstructionClass;
     switch (insn.id) {
-        case X86_INS_SYSCALL: return StepClass::syscall;
-        case X86_INS_SYSRET: return StepClass::sysret;
-        case X86_INS_PUSHF:
-        case X86_INS_PUSHFD:
-        case X86_INS_PUSHFQ: return StepClass::pushf;
-        case X86_INS_POPF:
-        case X86_INS_POPFD:
-        case X86_INS_POPFQ: return StepClass::popf;
-        case X86_INS_IRET:
-        case X86_INS_IRETD:
-        case X86_INS_IRETQ: return StepClass::iret;
-        case X86_INS_STI: return StepClass::shadowing;
+        case X86_INS_SYSCALL:
+        case X86_INS_SYSENTER: return {syscall};
+        case X86_INS_SYSRET: return {sysret};
+        case X86_INS_IRET: return {iret, 2};
+        case X86_INS_IRETD: return {iret, 4};
+        case X86_INS_IRETQ: return {iret, 8};
+        case X86_INS_POPF: return {popf, 2};
+        case X86_INS_POPFD: return {popf, 4};
+        case X86_INS_POPFQ: return {popf, 8};
+        case X86_INS_PUSHF: return {pushf, 2};
+        case X86_INS_PUSHFD: return {pushf, 4};
+        case X86_INS_PUSHFQ: return {pushf, 8};
+        case X86_INS_STI: return {sti};
         case X86_INS_INT:
+        case X86_INS_INT1:
         case X86_INS_INT3:
-        case X86_INS_INTO: return StepClass::software_interrupt;
-        case X86_INS_HLT: return StepClass::halt;
-        case X86_INS_MOV:
-        case X86_INS_POP: return loads_ss(insn) ? StepClass::shadowing : StepClass::plain;
-        default: return StepClass::plain;
+        case X86_INS_INTO: return {int_n};
+        case X86_INS_HLT: return {hlt};
+        case X86_INS_IN:
+        case X86_INS_OUT:
+        case X86_INS_INSB:
+        case X86_INS_INSW:
+        case X86_INS_INSD:
+        case X86_INS_OUTSB:
+        case X86_INS_OUTSW:
+        case X86_INS_OUTSD: return {io};
+        case X86_INS_LIDT:
+        case X86_INS_WRMSR: return {entry_set};
+        default: break;
     }
+    return {loads_ss(insn) ? mov_ss : repeated_string(insn) ? rep_string : other};
 }
 
 }  // namespace
 
-void Decoder::Close::operator()(std::size_t* handle) const {
-    cs_close(handle);
+const char* describe(InstructionClass kind) {
+    switch (kind) {
+        case InstructionClass::syscall: return "SYSCALL";
+        case InstructionClass::sysret: return "SYSRET";
+        case InstructionClass::iret: return "IRET";
+        case InstructionClass::popf: return "POPF";
+        case InstructionClass::pushf: return "PUSHF";
+        case InstructionClass::sti: return "STI";
+        case InstructionClass::mov_ss: return "MOV SS";
+        case InstructionClass::int_n: return "INT n";
+        case InstructionClass::hlt: return "HLT";
+        case InstructionClass::io: return "IN or OUT";
+        case InstructionClass::rep_string: return "REP string";
+        case InstructionClass::entry_set: return "LIDT or WRMSR";
+        case InstructionClass::other: return "other";
+    }
+    return "?";
+}
+
+void Decoder::Close::operator()(const std::size_t* handle) const {
+    csh copy = *handle;
+    cs_close(&copy);
     delete handle;
 }
 
-Result<Decoder> Decoder::create(bool compatibility_mode) {
-    std::unique_ptr<csh, Close> handle;
-    auto opened = std::make_unique<csh>();
-    if (const cs_err error = cs_open(CS_ARCH_X86, compatibility_mode ? CS_MODE_32 : CS_MODE_64, opened.get()); error != CS_ERR_OK) {
-        return fail(ErrorKind::rig, fmt::format("cs_open: {}", cs_strerror(error)));
+Result<Decoder> Decoder::create() {
+    csh handle = 0;
+    if (const cs_err error = cs_open(CS_ARCH_X86, CS_MODE_64, &handle); error != CS_ERR_OK) {
+        return fail(ErrorKind::host, fmt::format("Capstone does not start: {}. Install libcapstone4.", cs_strerror(error)));
     }
-    handle.reset(opened.release());
-    return Decoder(std::move(handle));
+    cs_option(handle, CS_OPT_DETAIL, CS_OPT_ON);
+    return Decoder(Handle(new csh(handle)));
 }
 
-Result<Instruction> Decoder::decode(std::span<const std::byte> bytes, Gva at) {
-    cs_insn* insn = nullptr;
+Result<Instruction> Decoder::decode(std::span<const std::byte> bytes, Gva at, CodeMode mode) const {
+    cs_option(*handle_, CS_OPT_MODE, capstone_mode(mode));
+    cs_insn* found = nullptr;
     const auto* code = reinterpret_cast<const std::uint8_t*>(bytes.data());
-    if (cs_disasm(*handle_, code, bytes.size(), at.value(), 1, &insn) != 1) {
-        return fail(ErrorKind::guest, fmt::format("the bytes at {} are no instruction: {:02x}", at,
-                                                  fmt::join(code, code + std::min<std::size_t>(bytes.size(), 8), " ")));
+    const std::size_t count = cs_disasm(*handle_, code, bytes.size(), at.value(), 1, &found);
+    const std::unique_ptr<cs_insn, decltype([](cs_insn* insn) { cs_free(insn, 1); })> insn(found);
+    if (count != 1) {
+        const std::size_t shown = std::min(bytes.size(), longest_instruction);
+        return fail(ErrorKind::guest, fmt::format("no instruction at {}: {:02x}", at,
+                                                  fmt::join(code, code + shown, " ")));
     }
-    Instruction out{classify(*insn), insn->size, fmt::format("{} {}", insn->mnemonic, insn->op_str)};
-    cs_free(insn, 1);
-    return out;
+    const Sorted sorted = sort(*insn);
+    const std::string_view operands = insn->op_str;
+    return Instruction{.kind = sorted.kind,
+                       .length = static_cast<std::uint8_t>(insn->size),
+                       .word_bytes = sorted.word_bytes,
+                       .branches = branches(*handle_, *insn),
+                       .text = fmt::format("{}{}{}", insn->mnemonic, operands.empty() ? "" : " ", operands)};
 }
 
 }  // namespace stackrig::x86

@@ -1,4 +1,4 @@
-// One instruction as the stepper needs to know it, by Capstone.
+// One instruction from its bytes: length, text, and the class that decides how to step over it.
 #pragma once
 
 #include <cstddef>
@@ -12,38 +12,56 @@
 
 namespace stackrig::x86 {
 
-/// What TF stepping has to know about an instruction (SDM 17.3.1.4 and the shadows of 6.8.3).
-enum class StepClass {
-    plain,
-    syscall,      ///< RFLAGS is masked by FMASK: TF would be lost
-    sysret,       ///< RFLAGS comes from R11
-    pushf,        ///< TF would be seen on the stack
-    popf,         ///< may load a TF of the guest's own
-    iret,         ///< likewise
-    shadowing,    ///< STI, MOV SS, POP SS: no trap at the next boundary
-    software_interrupt,  ///< INT n, INT3, INTO
-    halt,
+/// How the CPU decodes: by EFER.LMA, CS.L and CS.D (SDM 3A 3.4.5).
+enum class CodeMode { bits16, bits32, bits64 };
+
+/// Instructions that a trap flag does not step over like any other, and why (SDM 3B 17.3.1.4, APM 2 13.1.4).
+enum class InstructionClass {
+    syscall,     ///< SYSCALL, SYSENTER: RFLAGS changes on the way into the kernel
+    sysret,      ///< SYSRET: loads RFLAGS from R11
+    iret,        ///< IRET of any size: loads RFLAGS from its frame
+    popf,        ///< POPF of any size: loads RFLAGS from the stack
+    pushf,       ///< PUSHF of any size: stores RFLAGS, TF included
+    sti,         ///< STI: one instruction's shadow for interrupts
+    mov_ss,      ///< MOV SS, POP SS: one instruction's shadow for interrupts and debug traps
+    int_n,       ///< INT n, INT3, INT1, INTO: goes through the IDT on purpose
+    hlt,
+    io,          ///< IN, OUT, INS, OUTS: leaves the guest before it is finished
+    rep_string,  ///< a repeated string instruction: a boundary after each iteration
+    entry_set,   ///< LIDT, WRMSR: may change where the kernel is entered
+    other,
 };
+
+[[nodiscard]] const char* describe(InstructionClass kind);
+
+inline constexpr std::size_t longest_instruction = 15;  ///< bytes (SDM 2A 2.3.11)
 
 struct Instruction {
-    StepClass step = StepClass::plain;
-    unsigned length = 0;  ///< bytes, 1..15
-    std::string text;     ///< "mov rdi, rsp"
+    InstructionClass kind = InstructionClass::other;
+    std::uint8_t length = 0;  ///< bytes, 1..15
+    /// Bytes per stack word of iret, popf and pushf: 2, 4 or 8; 0 for all others.
+    std::uint8_t word_bytes = 0;
+    bool branches = false;  ///< may go on elsewhere than behind itself: jumps, calls, returns, ways in and out of the kernel
+    std::string text;       ///< Intel syntax: "mov rax, qword ptr [rdi]"
 };
 
-/// A disassembler for 64-bit (or compatibility-mode) code. Not for use by two threads at once.
+/// Capstone, opened once. Not for use by two threads at once.
 class Decoder {
   public:
-    static Result<Decoder> create(bool compatibility_mode);
-    /// Error (guest): the bytes are no instruction; the text shows them.
-    [[nodiscard]] Result<Instruction> decode(std::span<const std::byte> bytes, Gva at);
+    /// Error: host, when Capstone was built without x86.
+    static Result<Decoder> create();
+
+    /// Decodes the first instruction of `bytes`, which lies at `at` (matters for the text of relative jumps).
+    /// Error: guest, naming the bytes, when they are none or are cut off.
+    [[nodiscard]] Result<Instruction> decode(std::span<const std::byte> bytes, Gva at, CodeMode mode) const;
 
   private:
     struct Close {
-        void operator()(std::size_t* handle) const;
+        void operator()(const std::size_t* handle) const;
     };
-    explicit Decoder(std::unique_ptr<std::size_t, Close> handle) : handle_(std::move(handle)) {}
-    std::unique_ptr<std::size_t, Close> handle_;
+    using Handle = std::unique_ptr<std::size_t, Close>;
+    explicit Decoder(Handle handle) : handle_(std::move(handle)) {}
+    Handle handle_;
 };
 
 }  // namespace stackrig::x86

@@ -67,9 +67,16 @@ Result<Elf> Elf::parse(std::vector<std::byte> bytes, std::string path) {
     if (gelf_getclass(handle.get()) != ELFCLASS64 || header.e_machine != EM_X86_64 || header.e_type != ET_EXEC) {
         return fail(ErrorKind::usage, fmt::format("{} is no executable for x86-64", elf.path_));
     }
+    // Section headers come last in the file: without them there are no symbols, and "stripped" would be the wrong advice.
+    if (header.e_shoff > elf.bytes_.size() ||
+        std::uint64_t{header.e_shentsize} * header.e_shnum > elf.bytes_.size() - header.e_shoff) {
+        return fail(ErrorKind::usage, fmt::format("{} is cut off: its section headers lie behind its end. Build it again", elf.path_));
+    }
     elf.entry_ = header.e_entry;
     std::size_t count = 0;
-    elf_getphdrnum(handle.get(), &count);
+    if (elf_getphdrnum(handle.get(), &count) != 0) {
+        return fail(ErrorKind::usage, fmt::format("{} is damaged: {}", elf.path_, elf_errmsg(-1)));
+    }
     for (std::size_t i = 0; i < count; ++i) {
         GElf_Phdr program;
         if (gelf_getphdr(handle.get(), static_cast<int>(i), &program) == nullptr ||
@@ -88,7 +95,7 @@ Result<Elf> Elf::parse(std::vector<std::byte> bytes, std::string path) {
             continue;
         }
         if (info.sh_type == SHT_SYMTAB) {
-            for (std::size_t i = 0; i < info.sh_size / info.sh_entsize; ++i) {
+            for (std::size_t i = 0; i < data->d_size / sizeof(Elf64_Sym); ++i) {
                 GElf_Sym symbol;
                 if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr || symbol.st_shndx == SHN_UNDEF ||
                     GELF_ST_TYPE(symbol.st_info) == STT_FILE || GELF_ST_TYPE(symbol.st_info) == STT_SECTION) {

@@ -221,7 +221,7 @@ TEST_F(RunTest, SteppingVisitsEveryBoundaryOfTheEntryInOrder) {
     Path path;
     (void)run_plan(plan, path);
     // The straight line of entry_SYSCALL_64 up to its first call, by static disassembly.
-    auto decoder = x86::Decoder::create(false);
+    auto decoder = x86::Decoder::create();
     ASSERT_TRUE(decoder);
     Gva at = *guest->find("entry_SYSCALL_64");
     const auto start = std::find(path.rips.begin(), path.rips.end(), at);
@@ -230,7 +230,7 @@ TEST_F(RunTest, SteppingVisitsEveryBoundaryOfTheEntryInOrder) {
     for (auto visited = start; visited != path.rips.end(); ++visited, ++checked) {
         EXPECT_EQ(*visited, at) << "boundary " << checked;
         const auto bytes = code_at(at);
-        const auto instruction = decoder->decode(bytes, at);
+        const auto instruction = decoder->decode(bytes, at, x86::CodeMode::bits64);
         ASSERT_TRUE(instruction);
         if (instruction->text.starts_with("call")) {
             break;

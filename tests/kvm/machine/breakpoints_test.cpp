@@ -1,0 +1,120 @@
+// Places in the kernel by HLT, and that they leave no trace.
+#include <cstring>
+
+#include "tests/kvm/machine/guest.hpp"
+#include "vmm/machine/breakpoints.hpp"
+
+namespace stackrig::test {
+namespace {
+
+using machine::Breakpoints;
+using machine::BreakpointStop;
+
+using BreakpointsTest = KvmTest;
+
+BreakpointStop run(Breakpoints& breakpoints) { return must(breakpoints.run(cpu0, ample)); }
+
+TEST_F(BreakpointsTest, EachPassageIsHitOnceBeforeTheInstructionRuns) {
+    StepsGuest guest;
+    Breakpoints breakpoints(guest.machine());
+    must(breakpoints.set(StepsGuest::symbol("int80_handler")));
+    for (unsigned passage = 0; passage < 2; ++passage) {
+        for (;;) {
+            const BreakpointStop stop = run(breakpoints);
+            if (stop.hit) {
+                EXPECT_EQ(*stop.hit, StepsGuest::symbol("int80_handler"));
+                break;
+            }
+            if (std::holds_alternative<kvm::IoIn>(stop.exit)) {
+                must(guest.vcpu().complete_io_in(StepsGuest::in_answer));
+            }
+        }
+        EXPECT_EQ(guest.rip(), StepsGuest::symbol("int80_handler"));
+        EXPECT_EQ(guest.value("int80s"), passage);
+    }
+    must(breakpoints.clear());
+    guest.run_to_end();
+    EXPECT_EQ(guest.value("int80s"), 2u);
+}
+
+// Completed I/O ends with RIP on the next instruction: a breakpoint there has not been hit yet.
+TEST_F(BreakpointsTest, APlaceRightBehindAnExitIsHitOnce) {
+    StepsGuest guest;
+    Breakpoints breakpoints(guest.machine());
+    for (const char* place : {"kernel_in", "kernel_behind_in", "kernel_to_user"}) {
+        must(breakpoints.set(StepsGuest::symbol(place)));
+    }
+    EXPECT_TRUE(std::holds_alternative<kvm::IoOut>(run(breakpoints).exit));
+    EXPECT_EQ(run(breakpoints).hit, StepsGuest::symbol("kernel_in"));
+    EXPECT_TRUE(std::holds_alternative<kvm::IoIn>(run(breakpoints).exit));
+    must(guest.vcpu().complete_io_in(StepsGuest::in_answer));
+    EXPECT_EQ(run(breakpoints).hit, StepsGuest::symbol("kernel_behind_in"));
+    const BreakpointStop halt = run(breakpoints);
+    EXPECT_FALSE(halt.hit);
+    EXPECT_EQ(halt.exit, kvm::Exit(kvm::Hlt{}));
+    EXPECT_EQ(run(breakpoints).hit, StepsGuest::symbol("kernel_to_user"));
+    EXPECT_FALSE(run(breakpoints).hit);
+    EXPECT_EQ(guest.rip(), StepsGuest::symbol("the_end") + 1) << "hit once, then stepped off";
+}
+
+TEST_F(BreakpointsTest, APlaceThatTheCpuStandsAtAlreadyIsNotHit) {
+    StepsGuest guest;
+    guest.run_to("kernel_int80");
+    Breakpoints breakpoints(guest.machine());
+    must(breakpoints.set(StepsGuest::symbol("kernel_int80")));
+    must(breakpoints.set(StepsGuest::symbol("kernel_int3")));
+    EXPECT_EQ(run(breakpoints).hit, StepsGuest::symbol("kernel_int3"));
+}
+
+// A breakpoint on each of these must be stepped over by the stepper's rules: with a bare trap flag PUSHFQ stores TF, INT and a
+// fault push it, and the guest would trap on it later.
+TEST_F(BreakpointsTest, SteppingOffAnyInstructionLeavesNoTrace) {
+    StepsGuest free;
+    free.run_to_end();
+    for (const char* place : {"kernel_part", "kernel_sti", "kernel_sti_shadow", "kernel_mov_ss", "kernel_rep", "kernel_int80", "kernel_int3",
+                              "kernel_out", "kernel_in", "kernel_hlt", "kernel_to_user", "syscall_entry", "pf_handler"}) {
+        StepsGuest guest;
+        guest.run_to(place);
+        Breakpoints breakpoints(guest.machine());
+        must(breakpoints.set(StepsGuest::symbol(place)));
+        BreakpointStop stop = run(breakpoints);
+        if (std::holds_alternative<kvm::IoIn>(stop.exit)) {
+            must(guest.vcpu().complete_io_in(StepsGuest::in_answer));
+        }
+        must(breakpoints.clear());
+        guest.run_to_end();
+        EXPECT_FALSE(guest.trap_flag_was_seen()) << place;
+        const auto one = guest.machine().memory().bytes();
+        const auto two = free.machine().memory().bytes();
+        EXPECT_EQ(std::memcmp(one.data(), two.data(), one.size()), 0) << place;
+    }
+}
+
+TEST_F(BreakpointsTest, ReadersSeeTheGuestsOwnBytes) {
+    StepsGuest guest;
+    const Gpa at(StepsGuest::symbol("kernel_part").value());
+    const auto own = must(guest.machine().memory().read<std::uint64_t>(at));
+    Breakpoints breakpoints(guest.machine());
+    must(breakpoints.set(StepsGuest::symbol("kernel_part")));
+    EXPECT_NE(must(guest.machine().memory().read<std::uint64_t>(at)), own);
+    EXPECT_EQ(guest.machine().clean_memory().read_as<std::uint64_t>(at), own);
+    must(breakpoints.clear());
+    EXPECT_EQ(must(guest.machine().memory().read<std::uint64_t>(at)), own);
+}
+
+TEST_F(BreakpointsTest, TheGuestsOwnHltIsNoBreakpoint) {
+    StepsGuest guest;
+    guest.run_to("kernel_out");
+    Breakpoints breakpoints(guest.machine());
+    must(breakpoints.set(StepsGuest::symbol("syscall_entry")));
+    run(breakpoints);
+    EXPECT_TRUE(std::holds_alternative<kvm::IoIn>(run(breakpoints).exit));
+    must(guest.vcpu().complete_io_in(0));
+    const BreakpointStop stop = run(breakpoints);
+    EXPECT_FALSE(stop.hit);
+    EXPECT_EQ(stop.exit, kvm::Exit(kvm::Hlt{}));
+    EXPECT_EQ(guest.rip(), StepsGuest::symbol("kernel_to_user"));
+}
+
+}  // namespace
+}  // namespace stackrig::test

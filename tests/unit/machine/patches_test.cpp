@@ -1,0 +1,103 @@
+// Who sees which byte, when several parties patch one address.
+#include <gtest/gtest.h>
+
+#include "vmm/machine/patches.hpp"
+
+namespace stackrig::machine {
+namespace {
+
+class PatchesTest : public testing::Test {
+  protected:
+    void SetUp() override { ASSERT_TRUE(memory.write(at, std::uint8_t{0x55})); }
+    [[nodiscard]] int guest_sees() const { return *memory.read<std::uint8_t>(at); }
+    [[nodiscard]] int reader_sees() const { return *patches.read_as<std::uint8_t>(at); }
+
+    static constexpr Gpa at{0x123};
+    kvm::Memory memory = std::move(*kvm::Memory::create(Gpa(0), 2 * page_size));
+    Patches patches{memory};
+};
+
+TEST_F(PatchesTest, TheLastOfSeveralPartiesRestoresTheOriginal) {
+    ASSERT_TRUE(patches.place(at, opcode_hlt));
+    ASSERT_TRUE(patches.place(at, opcode_hlt));
+    EXPECT_EQ(guest_sees(), opcode_hlt);
+    EXPECT_EQ(reader_sees(), 0x55);
+    ASSERT_TRUE(patches.lift(at));
+    EXPECT_EQ(guest_sees(), opcode_hlt) << "one party still wants it";
+    ASSERT_TRUE(patches.lift(at));
+    EXPECT_EQ(guest_sees(), 0x55);
+    EXPECT_FALSE(patches.contains(at));
+    EXPECT_FALSE(patches.lift(at)) << "lifted once too often";
+}
+
+TEST_F(PatchesTest, TwoOpcodesAtOneAddressAreRefused) {
+    ASSERT_TRUE(patches.place(at, opcode_hlt));
+    EXPECT_FALSE(patches.place(at, opcode_int3));
+    EXPECT_EQ(guest_sees(), opcode_hlt);
+    ASSERT_TRUE(patches.lift(at));
+    EXPECT_TRUE(patches.place(at, opcode_int3)) << "free again";
+}
+
+// Stepping over a breakpoint that two parties hold needs the guest's own byte for one instruction, whoever comes and goes then.
+TEST_F(PatchesTest, TheOriginalCanBeShownUnderAPatch) {
+    ASSERT_TRUE(patches.place(at, opcode_hlt));
+    ASSERT_TRUE(patches.place(at, opcode_hlt));
+    {
+        const auto shown = patches.show_original(at);
+        ASSERT_TRUE(shown);
+        EXPECT_EQ(guest_sees(), 0x55);
+        ASSERT_TRUE(patches.lift(at));
+        EXPECT_EQ(guest_sees(), 0x55);
+    }
+    EXPECT_EQ(guest_sees(), opcode_hlt) << "the other party's patch is back";
+}
+
+TEST_F(PatchesTest, AShownByteHidesThePatchAndGoesAwayWithItsHolder) {
+    ASSERT_TRUE(patches.place(at, opcode_hlt));
+    auto shown = patches.show(at, opcode_int3);
+    ASSERT_TRUE(shown);
+    EXPECT_EQ(guest_sees(), opcode_int3);
+    EXPECT_EQ(reader_sees(), 0x55);
+    EXPECT_FALSE(patches.show(at, opcode_hlt)) << "one at a time";
+    ASSERT_TRUE(shown->end());
+    EXPECT_EQ(guest_sees(), opcode_hlt);
+    EXPECT_TRUE(shown->end()) << "ending twice does nothing";
+    EXPECT_EQ(guest_sees(), opcode_hlt);
+}
+
+TEST_F(PatchesTest, ShownWithoutAPatchTheOriginalComesBack) {
+    {
+        const auto shown = patches.show(at, opcode_int3);
+        EXPECT_EQ(guest_sees(), opcode_int3);
+        EXPECT_EQ(reader_sees(), 0x55);
+    }
+    EXPECT_EQ(guest_sees(), 0x55);
+    EXPECT_FALSE(patches.contains(at));
+}
+
+TEST_F(PatchesTest, ReadersSeeOriginalsInEveryByteOfARange) {
+    for (const std::uint64_t offset : {0x120u, 0x123u, 0x127u, 0x128u}) {
+        ASSERT_TRUE(memory.write(Gpa(offset), static_cast<std::uint8_t>(offset)));
+        ASSERT_TRUE(patches.place(Gpa(offset), opcode_hlt));
+    }
+    EXPECT_EQ(patches.read_as<std::uint64_t>(Gpa(0x120)), 0x2700000023000020u);
+    EXPECT_FALSE(patches.read_as<std::uint64_t>(Gpa(2 * page_size - 4)).has_value()) << "half of it lies outside";
+}
+
+// KVM does not log what the host writes (F4): each patch must be in the record, or a restore forgets it.
+TEST_F(PatchesTest, PatchedPagesAreRecordedAsWritten) {
+    memory.forget_host_written();
+    ASSERT_TRUE(patches.place(Gpa(0x1008), opcode_hlt));
+    EXPECT_EQ(memory.host_written()[0], 2u);
+    memory.forget_host_written();
+    ASSERT_TRUE(patches.lift(Gpa(0x1008)));
+    EXPECT_EQ(memory.host_written()[0], 2u);
+}
+
+TEST_F(PatchesTest, OutsideRamIsAnError) {
+    EXPECT_FALSE(patches.place(Gpa(2 * page_size), opcode_hlt));
+    EXPECT_FALSE(patches.show_original(Gpa(~std::uint64_t{0})));
+}
+
+}  // namespace
+}  // namespace stackrig::machine
