@@ -29,11 +29,11 @@ class Printer {
     [[nodiscard]] bool ok() const { return options_.jsonl.empty() || jsonl_.good(); }
 
     void headline(const std::string& text) {
-        line(options_.ktap ? "# " + text : text);
-        write({{"v", 1}, {"t", "host"}, {"text", text}});
         if (options_.ktap) {
             fmt::print("{}", report::ktap_header(count_));
         }
+        line(options_.ktap ? "# " + text : text);
+        write({{"v", 1}, {"t", "host"}, {"text", text}});
         std::fflush(stdout);
     }
 

@@ -181,7 +181,7 @@ void check_inv27_slot(const Scene& s, std::uint32_t index, const SlotView& slot)
             Inv::inv27, slot.owner ? std::vector{*slot.owner} : std::vector<ThreadId>{},
             place_text(s.view, place),
             fmt::format("{} is mapped by PTE {:#018x}:{}{}{}{}.", place_text(s.view, place), pte.raw,
-                        pte.writable() ? "" : " read-only", pte.user() ? " reachable from user mode" : "",
+                        pte.writable() ? "" : " read-only", pte.user() ? " with the user bit set" : "",
                         pte.no_execute() ? "" : " executable", pte.uncached() ? " not write-back" : ""));
     }
 }

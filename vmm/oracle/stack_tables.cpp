@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::uint64_t present = 1;
 constexpr std::uint64_t large = 1ull << 7;
-constexpr std::uint64_t write_and_user = 6;
+constexpr std::uint64_t write_bit = 2;
 constexpr std::uint64_t no_execute = 1ull << 63;
 constexpr std::uint64_t frame_mask = 0x000ffffffffff000;
 
@@ -16,7 +16,7 @@ StackTables::Table StackTables::find(const PhysMemory& memory, Gpa root, std::ui
     const std::uint64_t va = abi::stack_area_base + slot * abi::stack_slot_size;
     Table table;
     Gpa at = root;
-    std::uint64_t rights = write_and_user;
+    std::uint64_t rights = write_bit;
     for (unsigned level = 4; level > 1; --level) {
         const std::uint64_t index = va >> (12 + 9 * (level - 1)) & 511;
         const auto entry = memory.read_as<std::uint64_t>(at + index * 8);
@@ -29,7 +29,8 @@ StackTables::Table StackTables::find(const PhysMemory& memory, Gpa root, std::ui
     }
     table.found = true;
     table.at = at;
-    table.clear = write_and_user & ~rights;
+    // A leaf's US bit stays in view even where an upper level overrules it: it is one changed table away from a hole.
+    table.clear = write_bit & ~rights;
     return table;
 }
 
