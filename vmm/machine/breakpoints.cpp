@@ -1,8 +1,6 @@
 // HLT breakpoints.
 #include "vmm/machine/breakpoints.hpp"
 
-#include <utility>
-
 #include "vmm/machine/stepper.hpp"
 
 namespace stackrig::machine {
@@ -24,8 +22,29 @@ Result<void> Breakpoints::clear() {
     return {};
 }
 
+bool Breakpoints::news(Gva rip) const {
+    if (arrival_.answered_in) {
+        return rip > *arrival_.answered_in &&
+               rip - *arrival_.answered_in <= 3;  // the length of an IN with its prefix
+    }
+    return arrival_.at == rip;
+}
+
+Result<void> Breakpoints::remember(const kvm::Vcpu& vcpu, const kvm::Exit& exit,
+                                   std::optional<Gva> left_from) {
+    STACKRIG_TRY_ASSIGN(const kvm::Regs regs, vcpu.regs());
+    const Gva rip(regs.rip);
+    if (std::holds_alternative<kvm::IoIn>(exit)) {
+        arrival_ = {.answered_in = rip};
+    } else if (rip != left_from) {
+        arrival_ = {.at = rip};
+    }
+    return {};
+}
+
 Result<std::optional<kvm::Exit>> Breakpoints::step_off(CpuId cpu, std::chrono::milliseconds budget) {
-    // Not with a bare trap flag: the instruction may be one that stores RFLAGS, and if it faults the frame does.
+    // Not with a bare trap flag: the instruction may be one that stores RFLAGS, and if it faults the frame
+    // does.
     STACKRIG_TRY_ASSIGN(Stepper stepper, Stepper::create(machine_, cpu));
     STACKRIG_TRY_ASSIGN(StepStop stop, stepper.step(budget));
     if (auto* exited = std::get_if<Exited>(&stop.what)) {
@@ -42,14 +61,15 @@ Result<BreakpointStop> Breakpoints::run(CpuId cpu, std::chrono::milliseconds bud
     }
     STACKRIG_TRY_ASSIGN(kvm::Regs regs, vcpu.regs());
     const Gva start(regs.rip);
-    const Arrival arrival = std::exchange(arrival_, {});
+    const bool unseen = news(start);
+    arrival_ = {};
     if (addresses_.contains(start)) {
-        if (arrival.by_exit && start != arrival.not_at) {
+        if (unseen) {
             return BreakpointStop{kvm::Exit{}, start};
         }
         STACKRIG_TRY_ASSIGN(auto on_the_way, step_off(cpu, budget));
         if (on_the_way) {
-            arrival_ = {.by_exit = true, .not_at = start};
+            STACKRIG_TRY(remember(vcpu, *on_the_way, start));
             return BreakpointStop{std::move(*on_the_way), std::nullopt};
         }
     }
@@ -63,7 +83,7 @@ Result<BreakpointStop> Breakpoints::run(CpuId cpu, std::chrono::milliseconds bud
             return BreakpointStop{std::move(exit), address};
         }
     }
-    arrival_ = {.by_exit = true};
+    STACKRIG_TRY(remember(vcpu, exit, std::nullopt));
     return BreakpointStop{std::move(exit), std::nullopt};
 }
 

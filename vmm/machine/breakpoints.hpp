@@ -1,4 +1,5 @@
-// Running until one of a set of kernel addresses is the next instruction: HLT patches, stepped over when they are here.
+// Running until one of a set of kernel addresses is the next instruction: HLT patches, stepped over when they
+// are here.
 #pragma once
 
 #include <chrono>
@@ -13,8 +14,8 @@
 namespace stackrig::machine {
 
 struct BreakpointStop {
-    kvm::Exit exit;           ///< meaningless when `hit` is set
-    std::optional<Gva> hit;   ///< RIP is this address, the instruction has not run
+    kvm::Exit exit;          ///< meaningless when `hit` is set
+    std::optional<Gva> hit;  ///< RIP is this address, the instruction has not run
 };
 
 /// Kernel text only: in ring 3 a HLT is #GP.
@@ -27,16 +28,20 @@ class Breakpoints {
 
     [[nodiscard]] Result<void> set(Gva address);
     [[nodiscard]] Result<void> clear();
-    /// As Vcpu::run(), but a breakpoint ends it too. One that RIP stood at when it was set, or that was hit last, is stepped off,
-    /// not hit again; one that an exit of the run before happened to end at (the instruction behind an OUT) is hit.
+    /// As Vcpu::run(), but a breakpoint ends it too. One that RIP stood at when it was set, or that was hit
+    /// last, is stepped off, not hit again; one that an exit of the run before happened to end at (the
+    /// instruction behind an OUT) is hit.
     [[nodiscard]] Result<BreakpointStop> run(CpuId cpu, std::chrono::milliseconds budget);
 
   private:
-    /// How the CPU came to where it stands; decides whether a breakpoint there is news.
+    /// Where the exit that ended the last run() left the CPU; a breakpoint there has not been hit yet.
     struct Arrival {
-        bool by_exit = false;         // by an exit of run() that was no hit
-        std::optional<Gva> not_at{};  // unless it did not get away from here, which was hit before
+        std::optional<Gva> at;
+        std::optional<Gva> answered_in;  ///< instead: an IN here, which its answer finishes
     };
+    [[nodiscard]] bool news(Gva rip) const;
+    [[nodiscard]] Result<void> remember(const kvm::Vcpu& vcpu, const kvm::Exit& exit,
+                                        std::optional<Gva> left_from);
     [[nodiscard]] Result<std::optional<kvm::Exit>> step_off(CpuId cpu, std::chrono::milliseconds budget);
 
     Machine& machine_;

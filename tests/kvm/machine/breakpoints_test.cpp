@@ -3,6 +3,7 @@
 
 #include "tests/kvm/machine/guest.hpp"
 #include "vmm/machine/breakpoints.hpp"
+#include "vmm/machine/deliver.hpp"
 
 namespace stackrig::test {
 namespace {
@@ -57,6 +58,22 @@ TEST_F(BreakpointsTest, APlaceRightBehindAnExitIsHitOnce) {
     EXPECT_EQ(guest.rip(), StepsGuest::symbol("the_end") + 1) << "hit once, then stepped off";
 }
 
+// Whoever delivers an event has seen its handler: the exit before must not make a breakpoint there news.
+TEST_F(BreakpointsTest, AHandlerThatAnEventWasDeliveredToAfterAnExitIsNotHitAgain) {
+    StepsGuest guest;
+    guest.run_to("kernel_out");
+    Breakpoints breakpoints(guest.machine());
+    must(breakpoints.set(StepsGuest::symbol("nmi_handler")));
+    must(breakpoints.set(StepsGuest::symbol("kernel_to_user")));
+    EXPECT_TRUE(std::holds_alternative<kvm::IoOut>(run(breakpoints).exit));
+    EXPECT_TRUE(must(machine::deliver(guest.machine(), cpu0, {.how = machine::Delivery::nmi}, ample)).exact);
+    EXPECT_EQ(guest.rip(), StepsGuest::symbol("nmi_handler"));
+    const BreakpointStop stop = run(breakpoints);
+    EXPECT_FALSE(stop.hit) << StepsGuest::where(*stop.hit);
+    EXPECT_TRUE(std::holds_alternative<kvm::IoIn>(stop.exit));
+    EXPECT_EQ(guest.value("nmis"), 1u);
+}
+
 TEST_F(BreakpointsTest, APlaceThatTheCpuStandsAtAlreadyIsNotHit) {
     StepsGuest guest;
     guest.run_to("kernel_int80");
@@ -66,13 +83,14 @@ TEST_F(BreakpointsTest, APlaceThatTheCpuStandsAtAlreadyIsNotHit) {
     EXPECT_EQ(run(breakpoints).hit, StepsGuest::symbol("kernel_int3"));
 }
 
-// A breakpoint on each of these must be stepped over by the stepper's rules: with a bare trap flag PUSHFQ stores TF, INT and a
-// fault push it, and the guest would trap on it later.
+// A breakpoint on each of these must be stepped over by the stepper's rules: with a bare trap flag PUSHFQ
+// stores TF, INT and a fault push it, and the guest would trap on it later.
 TEST_F(BreakpointsTest, SteppingOffAnyInstructionLeavesNoTrace) {
     StepsGuest free;
     free.run_to_end();
-    for (const char* place : {"kernel_part", "kernel_sti", "kernel_sti_shadow", "kernel_mov_ss", "kernel_rep", "kernel_int80", "kernel_int3",
-                              "kernel_out", "kernel_in", "kernel_hlt", "kernel_to_user", "syscall_entry", "pf_handler"}) {
+    for (const char* place : {"kernel_part", "kernel_sti", "kernel_sti_shadow", "kernel_mov_ss", "kernel_rep",
+                              "kernel_int80", "kernel_int3", "kernel_out", "kernel_in", "kernel_hlt",
+                              "kernel_to_user", "syscall_entry", "pf_handler"}) {
         StepsGuest guest;
         guest.run_to(place);
         Breakpoints breakpoints(guest.machine());
