@@ -95,9 +95,9 @@ boot_stack_top:
     // The VMM refuses a guest whose note is missing or of another version.
     .section .note.stackrig, "a", @note
     .balign 4
-    .long   9, 4, 1                     /* name size, descriptor size, type */
+    .long   9, 8, 1                     /* name size, descriptor size, type */
     .asciz  "stackrig"
     .balign 4
-    .long   ABI_VERSION
+    .long   ABI_VERSION, ABI_LAYOUT
 
     .section .note.GNU-stack, "", @progbits

@@ -35,4 +35,5 @@ void offsets() {
     DEFINE(USER_DS, user_ds);
     DEFINE(PORT_USER_MARK, Port::user_mark);
     DEFINE(ABI_VERSION, abi_version);
+    DEFINE(ABI_LAYOUT, layout_hash());
 }

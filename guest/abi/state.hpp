@@ -71,6 +71,8 @@ struct Thread {
     std::uint32_t user_page_pfn;
     std::uint32_t op_count;
     std::uint32_t hogged_count;
+    std::uint32_t mm_frames;     ///< its address space's frames, linked by Frame::next
+    std::uint32_t demand_index;  ///< which page of the demand area is mapped, plus one; 0: none
     std::uint32_t reserved;
     std::uint32_t hogged[32];
     char name[16];
@@ -152,5 +154,18 @@ struct KernelState {
     Queue frame_waiters;  ///< threads waiting in GFP_KERNEL
     std::uint64_t kernel_cr3;
 };
+
+/// Changes whenever a structure above changes its size or layout: a guest of another build is refused by it.
+constexpr std::uint32_t layout_hash() {
+    constexpr std::size_t facts[] = {sizeof(Thread),           offsetof(Thread, saved_rsp), offsetof(Thread, name),
+                                     sizeof(PerCpu),           offsetof(PerCpu, current),   offsetof(PerCpu, hands),
+                                     sizeof(KernelState),      offsetof(KernelState, frames), sizeof(FrameStash),
+                                     sizeof(BootParams),       sizeof(UserPage),            sizeof(Op)};
+    std::uint32_t hash = 2166136261u;  // FNV-1a
+    for (const std::size_t fact : facts) {
+        hash = (hash ^ static_cast<std::uint32_t>(fact)) * 16777619u;
+    }
+    return hash & 0x7fffffff;  // the assembler's constants are signed
+}
 
 }  // namespace stackrig::abi

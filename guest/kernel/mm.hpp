@@ -35,10 +35,10 @@ void balloon_inflate(u32 keep);
 u64* stack_pte(u32 slot, u32 index);
 
 /// Address spaces: kernel half shared, user half with program, UserPage, stack, and the demand area.
-u64 create_mm(u32& user_page_pfn);
-void free_mm(u64 cr3);
+void create_mm(Thread* t);
+void free_mm(Thread* t);
 /// Maps the zero page at `va` of the demand area, and unmaps what was mapped there before; false: not a demand address.
-bool map_demand_page(u64 cr3, u64 va);
+bool map_demand_page(Thread* t, u64 va);
 /// The leaf PTE for any address in `cr3`, 0 if a level is missing.
 u64 lookup_pte(u64 cr3, u64 va);
 

@@ -22,13 +22,23 @@ u32 zero_pfn;
 
 u32 index_at(u64 va, u32 level) { return static_cast<u32>(va >> (12 + 9 * (level - 1)) & 511); }
 
-/// The entry for `va` at `level` (1: PTE, 2: PDE); missing tables above it are allocated.
-u64* walk_alloc(u64 root, u64 va, u32 level, u64 flags) {
+/// A zeroed frame; when it is for a thread's address space, on that thread's list.
+u32 alloc_for(Thread* t, FrameUse use) {
+    const u32 pfn = alloc_boot_page(use);
+    if (t != nullptr) {
+        state()->frames[pfn].next = t->mm_frames;
+        t->mm_frames = pfn;
+    }
+    return pfn;
+}
+
+/// The entry for `va` at `level` (1: PTE, 2: PDE); missing tables above it are allocated for `t` (nullptr: the kernel).
+u64* walk_alloc(u64 root, u64 va, u32 level, u64 flags, Thread* t = nullptr) {
     u64* table = direct_map<u64>(root);
     for (u32 at = 4; at > level; --at) {
         u64& entry = table[index_at(va, at)];
         if ((entry & pte_present) == 0) {
-            entry = frame_pa(alloc_boot_page(FrameUse::page_table)) | flags;
+            entry = frame_pa(alloc_for(t, FrameUse::page_table)) | flags;
         }
         table = direct_map<u64>(entry & pte_frame_mask);
     }
@@ -81,23 +91,6 @@ void init_frames(u64 ram) {
     }
 }
 
-void free_table(u64 pa, u32 level) {
-    const u64* table = direct_map<u64>(pa);
-    for (u32 i = 0; i < (level == 4 ? 256u : 512u); ++i) {
-        const u64 entry = table[i];
-        if ((entry & pte_present) == 0) {
-            continue;
-        }
-        const u32 pfn = static_cast<u32>((entry & pte_frame_mask) / abi::page_bytes);
-        if (level > 1) {
-            free_table(entry & pte_frame_mask, level - 1);
-        } else if (state()->frames[pfn].use == FrameUse::user && pfn != zero_pfn) {
-            free_page(pfn);
-        }
-    }
-    free_page(static_cast<u32>(pa / abi::page_bytes));
-}
-
 }  // namespace
 
 void mm_init(u32 slots) {
@@ -124,40 +117,44 @@ u64* stack_pte(u32 slot, u32 index) {
     return &stack_tables[slot / 64][index_at(va, 1)];
 }
 
-u64 create_mm(u32& user_page_pfn) {
-    const u64 root = frame_pa(alloc_boot_page(FrameUse::page_table));
+void create_mm(Thread* t) {
+    t->cr3 = frame_pa(alloc_for(t, FrameUse::page_table));
     const u64* kernel = direct_map<u64>(kernel_root);
     for (u32 i = 256; i < 512; ++i) {
-        direct_map<u64>(root)[i] = kernel[i];
+        direct_map<u64>(t->cr3)[i] = kernel[i];
     }
     constexpr u64 user_table = table_flags | pte_user;
     const u64 text_bytes = static_cast<u64>(user_text_end - user_text_start);
     for (u64 offset = 0; offset < text_bytes; offset += abi::page_bytes) {
-        *walk_alloc(root, abi::user_text_va + offset, 1, user_table) =
+        *walk_alloc(t->cr3, abi::user_text_va + offset, 1, user_table, t) =
             (reinterpret_cast<u64>(user_text_load) + offset) | pte_present | pte_user;
     }
-    user_page_pfn = alloc_boot_page(FrameUse::user);
-    *walk_alloc(root, abi::user_data_va, 1, user_table) = frame_pa(user_page_pfn) | pte_kernel_data | pte_user;
-    *walk_alloc(root, abi::user_stack_va, 1, user_table) =
-        frame_pa(alloc_boot_page(FrameUse::user)) | pte_kernel_data | pte_user;
-    walk_alloc(root, abi::user_demand_va, 1, user_table);  // its PTE page, so that a fault allocates nothing
-    return root;
+    t->user_page_pfn = alloc_for(t, FrameUse::user);
+    *walk_alloc(t->cr3, abi::user_data_va, 1, user_table, t) = frame_pa(t->user_page_pfn) | pte_kernel_data | pte_user;
+    *walk_alloc(t->cr3, abi::user_stack_va, 1, user_table, t) =
+        frame_pa(alloc_for(t, FrameUse::user)) | pte_kernel_data | pte_user;
+    walk_alloc(t->cr3, abi::user_demand_va, 1, user_table, t);  // its PTE page, so that a fault allocates nothing
 }
 
-void free_mm(u64 cr3) { free_table(cr3, 4); }
+void free_mm(Thread* t) {
+    while (t->mm_frames != abi::no_pfn) {
+        const u32 pfn = t->mm_frames;
+        t->mm_frames = state()->frames[pfn].next;
+        free_page(pfn);
+    }
+}
 
-bool map_demand_page(u64 cr3, u64 va) {
+bool map_demand_page(Thread* t, u64 va) {
     if (va < abi::user_demand_va || va >= abi::user_demand_va + abi::user_demand_bytes) {
         return false;
     }
-    u64* table = walk_alloc(cr3, abi::user_demand_va, 1, table_flags | pte_user);
-    for (u32 i = 0; i < 512; ++i) {
-        if (table[i] != 0) {
-            table[i] = 0;
-            invlpg(abi::user_demand_va + i * abi::page_bytes);
-        }
+    u64* table = walk_alloc(t->cr3, abi::user_demand_va, 1, table_flags | pte_user, t);
+    if (t->demand_index != 0) {
+        table[t->demand_index - 1] = 0;
+        invlpg(abi::user_demand_va + (t->demand_index - 1) * abi::page_bytes);
     }
     table[index_at(va, 1)] = frame_pa(zero_pfn) | pte_present | pte_user | pte_nx;
+    t->demand_index = index_at(va, 1) + 1;
     return true;
 }
 

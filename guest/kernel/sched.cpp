@@ -40,7 +40,7 @@ void reap(Thread* dead) {
     invlpg(abi::stack_page(dead->slot, 0));
     free_page(top_pfn);
     if (dead->kind == ThreadKind::user) {
-        free_mm(dead->cr3);
+        free_mm(dead);
     }
     dead->state = ThreadState::unused;
     mark(Mark::stack_free, dead->id, dead->slot);

@@ -55,7 +55,7 @@ Thread* new_thread(const char* name, ThreadKind kind, u32 cpu) {
 void load_program(Thread* t, const abi::ThreadSpec& spec) {
     t->op_count = spec.op_count;
     if (t->kind == ThreadKind::user) {
-        t->cr3 = create_mm(t->user_page_pfn);
+        create_mm(t);
     }
     abi::UserPage* page = program_of(t);
     page->op_count = spec.op_count;

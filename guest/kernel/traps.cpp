@@ -35,7 +35,7 @@ bool is_bug(const PtRegs* regs) {
 void do_user_addr_fault(PtRegs* regs, u64 address) {
     entry_irq_enable();
     run_handler(Entry::page_fault, true);
-    if (!map_demand_page(current()->cr3, address)) {
+    if (!map_demand_page(current(), address)) {
         force_sig(sigsegv);
     }
     local_irq_disable();

@@ -86,12 +86,16 @@ int main(int argc, char** argv) {
     bench->callback([&] { chosen = [&] { return cli::bench(kind, npt, json); }; });
 
     std::vector<std::string> files;
-    std::vector<std::string> command;
-    CLI::App* exec = app.add_subcommand("exec", "run a program of the build on the chosen host (how the KVM tests are run)");
-    exec->add_option("--put", files, "a file that shall be beside the program");
-    exec->add_option("COMMAND", command, "program and arguments, behind --")->required();
+    CLI::App* exec = app.add_subcommand("exec", "run PROGRAM ARGS... of the build on the chosen host (how the KVM tests are run)");
+    exec->prefix_command();
+    exec->add_option("--put", files, "a file that shall be beside the program")->allow_extra_args(false);
     add_host(*exec, kind, &npt);
-    exec->callback([&] { chosen = [&] { return cli::exec(kind, npt, files, command); }; });
+    exec->callback([&] {
+        if (exec->remaining().empty()) {
+            throw CLI::RequiredError("PROGRAM");
+        }
+        chosen = [&] { return cli::exec(kind, npt, files, exec->remaining()); };
+    });
 
     std::string guest;
     CLI::App* worker = app.add_subcommand("worker", "")->group("");

@@ -13,6 +13,7 @@
 #include "vmm/machine/breakpoints.hpp"
 #include "vmm/machine/deliver.hpp"
 #include "vmm/machine/machine.hpp"
+#include "vmm/machine/stepper.hpp"
 
 namespace stackrig::engine {
 namespace {
@@ -108,6 +109,7 @@ class Run {
     Result<Next> boot();
 
     Result<Next> advance();
+    Result<Next> advance_one_instruction();
     Result<Next> on_exit(const kvm::Exit& exit);
     Result<Next> on_out(const kvm::IoOut& out);
     Result<Next> on_in();
@@ -126,6 +128,8 @@ class Run {
     const RunOptions& options_;
     machine::Machine& machine_;
     machine::Breakpoints breakpoints_;
+    std::vector<Gva> armed_;
+    std::unique_ptr<machine::Stepper> stepper_;  // from the end of boot on, when every instruction is to be checked
     Tracker tracker_;
     TraceHash trace_;
     std::vector<CpuState> cpus_;
@@ -255,10 +259,24 @@ Result<Next> Run::advance() {
         if (!why_not) {
             return open_window();
         }
-        machine_.vcpu(cpu0).request_interrupt_window(true);
+        machine_.vcpu(cpu0).request_interrupt_window(stepper_ == nullptr);
+    }
+    if (stepper_ != nullptr) {
+        return advance_one_instruction();
     }
     STACKRIG_TRY_ASSIGN(const machine::BreakpointStop stop, breakpoints_.run(cpu0, options_.patience));
     return stop.hit ? show(PlaceStop{}, stop.hit) : on_exit(stop.exit);
+}
+
+Result<Next> Run::advance_one_instruction() {
+    STACKRIG_TRY_ASSIGN(const machine::StepResult result, stepper_->step(options_.patience));
+    if (const auto* exit = std::get_if<kvm::Exit>(&result)) {
+        return on_exit(*exit);
+    }
+    STACKRIG_TRY(refresh());
+    const Gva here = cpus_[0].rip;
+    const bool armed = std::find(armed_.begin(), armed_.end(), here) != armed_.end();
+    return show(BoundaryStop{}, armed ? std::optional(here) : std::nullopt);
 }
 
 Result<Next> Run::deliver(const Event& event) {
@@ -332,10 +350,12 @@ Result<std::vector<Gva>> Run::addresses_of(const Place& place) const {
 /// Breakpoints for the step's addresses and for those of the place to look at.
 Result<void> Run::arm(const std::vector<Gva>& addresses) {
     STACKRIG_TRY(breakpoints_.clear());
-    for (const Gva address : addresses) {
-        STACKRIG_TRY(breakpoints_.set(address));
+    armed_ = addresses;
+    armed_.insert(armed_.end(), look_addresses_.begin(), look_addresses_.end());
+    if (stepper_ != nullptr) {
+        return {};  // every boundary is visited anyway
     }
-    for (const Gva address : look_addresses_) {
+    for (const Gva address : armed_) {
         STACKRIG_TRY(breakpoints_.set(address));
     }
     return {};
@@ -393,7 +413,11 @@ Result<Next> Run::carry_out(const Step& step) {
 /// Up to the mark that says all threads exist; the schedule starts there.
 Result<Next> Run::boot() {
     const Place booted{.kind = Place::Kind::mark, .mark = abi::Mark::boot_done, .text = "the end of the guest's boot"};
-    return run_until({.thread = std::nullopt, .place = booted});
+    STACKRIG_TRY_ASSIGN(const Next next, run_until({.thread = std::nullopt, .place = booted}));
+    if (plan_.check_every_instruction) {
+        STACKRIG_TRY_ASSIGN(stepper_, machine::Stepper::create(machine_, cpu0));
+    }
+    return next;
 }
 
 Result<RunOutcome> Run::go() {
@@ -421,15 +445,16 @@ Result<RunOutcome> Run::go() {
 
 Result<void> check_guest(const x86::Elf& guest) {
     const auto note = guest.note("stackrig");
-    std::uint32_t version = 0;
-    if (!note || note->size() != sizeof version) {
+    std::array<std::uint32_t, 2> versions{};
+    if (!note || note->size() != sizeof versions) {
         return fail(ErrorKind::usage, fmt::format("{} is no guest of this rig: it carries no \"stackrig\" note. Build it with `ninja -C build`",
                                                   guest.path()));
     }
-    std::memcpy(&version, note->data(), sizeof version);
-    if (version != abi::abi_version) {
-        return fail(ErrorKind::usage, fmt::format("{} speaks ABI version {}, this program version {}: build both from one tree",
-                                                  guest.path(), version, abi::abi_version));
+    std::memcpy(versions.data(), note->data(), sizeof versions);
+    if (versions != std::array{abi::abi_version, abi::layout_hash()}) {
+        return fail(ErrorKind::usage, fmt::format("{} speaks ABI version {} with layout {:#x}, this program version {} with layout {:#x}: build "
+                                                  "both from one tree",
+                                                  guest.path(), versions[0], versions[1], abi::abi_version, abi::layout_hash()));
     }
     return {};
 }

@@ -74,6 +74,10 @@ void Tracker::observe(CpuId cpu, const StopCause& cause) {
     if (const auto* mark = std::get_if<MarkStop>(&cause)) {
         observe_mark(cpu, *mark);
     }
+    if (std::holds_alternative<BoundaryStop>(cause) || std::holds_alternative<PlaceStop>(cause)) {
+        quiet_ = false;
+        return;  // looking closer is no disturbance
+    }
     const auto* user = std::get_if<UserMarkStop>(&cause);
     const bool spin = user != nullptr && user->mark == abi::UserMark::spin;
     quiet_ = std::holds_alternative<HaltStop>(cause) || (spin && spun_);

@@ -69,6 +69,7 @@ struct ScenarioResult {
     std::vector<LandingReport> landings;
     std::vector<Examined> examined;
     std::vector<DepthReport> depths;
+    std::vector<std::string> notes;    ///< what the oracle noticed on the way to the violation the scenario is about
     std::vector<std::string> console;  ///< what the guest itself complained about
     std::uint64_t stops = 0;
     std::uint64_t trace_hash = 0;

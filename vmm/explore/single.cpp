@@ -81,6 +81,9 @@ void fill_in(ScenarioResult& result, const engine::RunOutcome& outcome, const Wa
     for (const oracle::DepthSample& depth : watch.oracle().depths()) {
         result.depths.push_back({abi::entry_class(depth.entry).name, oracle::name_of(depth.window), depth.max_bytes, depth.samples});
     }
+    for (const oracle::Violation& note : watch.oracle().notes()) {
+        result.notes.push_back(fmt::format("{} at stop {}: {}", note.id, note.stop, note.text));
+    }
     result.console = outcome.console;
     result.stops = outcome.stops;
     result.trace_hash = outcome.trace_hash;

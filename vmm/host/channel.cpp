@@ -13,6 +13,8 @@
 namespace stackrig::host {
 namespace {
 
+constexpr std::string_view tcg_warning = "warning: TCG doesn't support requested feature";
+
 std::string tail_of(int fd, std::size_t lines) {
     std::string text(65536, '\0');
     const off_t size = ::lseek(fd, 0, SEEK_END);
@@ -20,6 +22,11 @@ std::string tail_of(int fd, std::size_t lines) {
     const ssize_t n = ::pread(fd, text.data(), text.size(), from);
     text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
     text.erase(std::remove(text.begin(), text.end(), '\r'), text.end());
+    // QEMU tells at every start what the CPU model has and TCG has not: no news.
+    for (std::size_t noise = text.find(tcg_warning); noise != std::string::npos; noise = text.find(tcg_warning)) {
+        const std::size_t line = text.rfind('\n', noise) + 1;
+        text.erase(line, std::min(text.find('\n', noise), text.size() - 1) + 1 - line);
+    }
     std::size_t at = text.size();
     for (std::size_t seen = 0; at > 0 && seen <= lines; --at) {
         seen += text[at - 1] == '\n' ? 1 : 0;

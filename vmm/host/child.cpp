@@ -11,6 +11,11 @@
 #include <unistd.h>
 
 namespace stackrig::host {
+namespace {
+
+constexpr int out_of_the_way = 100;
+
+}  // namespace
 
 OwnedFd::~OwnedFd() {
     if (fd_ >= 0) {
@@ -44,15 +49,21 @@ Result<pid_t> spawn(const std::vector<std::string>& argv, const SpawnFds& fds) {
             ::_exit(127);  // the parent died before the line above
         }
         ::setsid();
+        // First out of the way of every target number: a source may have the number of another's target.
+        const int failure_fd = ::fcntl(failure.write.get(), F_DUPFD_CLOEXEC, out_of_the_way);
+        std::vector<std::pair<int, int>> moves = fds.pass;
         for (int fd = 0; fd < 3; ++fd) {
-            ::dup2(fds.standard[static_cast<std::size_t>(fd)], fd);
+            moves.emplace_back(fds.standard[static_cast<std::size_t>(fd)], fd);
         }
-        for (const auto& [here, there] : fds.pass) {
+        for (auto& [here, there] : moves) {
+            here = ::fcntl(here, F_DUPFD_CLOEXEC, out_of_the_way);
+        }
+        for (const auto& [here, there] : moves) {
             ::dup2(here, there);
         }
         ::execvp(words[0], words.data());
         const int error = errno;
-        (void)!::write(failure.write.get(), &error, sizeof error);
+        (void)!::write(failure_fd, &error, sizeof error);
         ::_exit(127);
     }
     failure.write = OwnedFd();

@@ -19,7 +19,13 @@ std::optional<std::string> local_shortcoming(const BuildPaths& paths) {
     if (report->value("sufficient", false)) {
         return std::nullopt;
     }
-    return "the local /dev/kvm fails the probe: " + report->value("why_not", "");
+    std::string failed;
+    for (const Json& item : (*report)["items"]) {
+        if (item.value("required", false) && !item.value("ok", false)) {
+            failed += (failed.empty() ? "" : ", ") + item.value("name", "");
+        }
+    }
+    return fmt::format("the local /dev/kvm fails the probe ({}; ./rig doctor says more)", failed);
 }
 
 }  // namespace

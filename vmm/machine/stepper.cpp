@@ -10,6 +10,7 @@ namespace stackrig::machine {
 namespace {
 
 constexpr std::uint64_t rflags_tf = 1u << 8;
+constexpr std::uint64_t dr6_bs = 1u << 14;  // SDM 17.2.3
 constexpr std::uint32_t msr_lstar = 0xc0000082;
 constexpr std::uint32_t msr_cstar = 0xc0000083;
 constexpr unsigned longest_instruction = 15;
@@ -144,8 +145,59 @@ Result<StepResult> Stepper::sysret(kvm::Regs regs, std::chrono::milliseconds bud
     return result;
 }
 
-Result<StepResult> Stepper::by_class(const kvm::Regs& regs, const x86::Instruction& instruction, std::chrono::milliseconds budget) {
+Result<std::uint64_t> Stepper::word_at(Gva address) {
+    STACKRIG_TRY_ASSIGN(const Gpa where, machine_.physical(cpu_, address));
+    return machine_.memory().read<std::uint64_t>(where);
+}
+
+Result<void> Stepper::set_tf() {
+    STACKRIG_TRY_ASSIGN(kvm::Regs regs, machine_.vcpu(cpu_).regs());
+    regs.rflags |= rflags_tf;
+    return machine_.vcpu(cpu_).set_regs(regs);
+}
+
+/// The guest had set TF itself: our step has swallowed its #DB.
+Result<StepResult> Stepper::give_back_debug(std::chrono::milliseconds budget) {
     kvm::Vcpu& vcpu = machine_.vcpu(cpu_);
+    STACKRIG_TRY(set_tf());
+    STACKRIG_TRY_ASSIGN(kvm::DebugRegs debug, vcpu.debug_regs());
+    debug.dr6 |= dr6_bs;
+    STACKRIG_TRY(vcpu.set_debug_regs(debug));
+    STACKRIG_TRY_ASSIGN(kvm::Events events, vcpu.events());
+    events.exception.injected = 1;
+    events.exception.nr = 1;
+    STACKRIG_TRY(vcpu.set_events(events));
+    STACKRIG_TRY_ASSIGN(kvm::Exit exit, vcpu.run(budget));
+    return arrived(std::move(exit), false);
+}
+
+Result<StepResult> Stepper::with_trap_flag(const kvm::Regs& regs, const x86::Instruction& instruction, std::chrono::milliseconds budget) {
+    const bool guest_tf = (regs.rflags & rflags_tf) != 0;
+    std::uint64_t loaded = 0;  // RFLAGS the instruction loads
+    if (instruction.step == x86::StepClass::popf || instruction.step == x86::StepClass::iret) {
+        STACKRIG_TRY_ASSIGN(loaded, word_at(Gva(regs.rsp + (instruction.step == x86::StepClass::iret ? 16 : 0))));
+    }
+    STACKRIG_TRY_ASSIGN(kvm::Exit exit, run_stepped(budget));
+    STACKRIG_TRY_ASSIGN(StepResult result, arrived(std::move(exit), true));
+    if (!std::holds_alternative<Stepped>(result)) {
+        return result;
+    }
+    if (instruction.step == x86::StepClass::pushf && !guest_tf) {
+        STACKRIG_TRY_ASSIGN(const kvm::Regs after, machine_.vcpu(cpu_).regs());
+        STACKRIG_TRY_ASSIGN(const auto pushed, word_at(Gva(after.rsp)));
+        STACKRIG_TRY_ASSIGN(const Gpa where, machine_.physical(cpu_, Gva(after.rsp)));
+        STACKRIG_TRY(machine_.memory().write(where, pushed & ~rflags_tf));
+    }
+    if (guest_tf) {
+        return give_back_debug(budget);
+    }
+    if ((loaded & rflags_tf) != 0) {
+        STACKRIG_TRY(set_tf());  // ending our step has dropped it
+    }
+    return result;
+}
+
+Result<StepResult> Stepper::by_class(const kvm::Regs& regs, const x86::Instruction& instruction, std::chrono::milliseconds budget) {
     switch (instruction.step) {
         case x86::StepClass::sysret: return sysret(regs, budget);
         case x86::StepClass::shadowing:
@@ -153,21 +205,11 @@ Result<StepResult> Stepper::by_class(const kvm::Regs& regs, const x86::Instructi
         case x86::StepClass::syscall:
         case x86::StepClass::software_interrupt:
         case x86::StepClass::halt: {
-            STACKRIG_TRY_ASSIGN(kvm::Exit exit, vcpu.run(budget));
+            STACKRIG_TRY_ASSIGN(kvm::Exit exit, machine_.vcpu(cpu_).run(budget));
             return arrived(std::move(exit), false);
         }
-        case x86::StepClass::pushf:
-        case x86::StepClass::plain: break;
+        default: return with_trap_flag(regs, instruction, budget);
     }
-    STACKRIG_TRY_ASSIGN(kvm::Exit exit, run_stepped(budget));
-    STACKRIG_TRY_ASSIGN(StepResult result, arrived(std::move(exit), true));
-    if (instruction.step == x86::StepClass::pushf && std::holds_alternative<Stepped>(result)) {
-        STACKRIG_TRY_ASSIGN(const kvm::Regs after, vcpu.regs());
-        STACKRIG_TRY_ASSIGN(const Gpa where, machine_.physical(cpu_, Gva(after.rsp)));
-        STACKRIG_TRY_ASSIGN(const auto flags, machine_.memory().read<std::uint64_t>(where));
-        STACKRIG_TRY(machine_.memory().write(where, flags & ~(regs.rflags & rflags_tf ? 0 : rflags_tf)));
-    }
-    return result;
 }
 
 Result<StepResult> Stepper::step(std::chrono::milliseconds budget) {

@@ -48,6 +48,10 @@ class Stepper {
     [[nodiscard]] Result<StepResult> sysret(kvm::Regs regs, std::chrono::milliseconds budget);
     [[nodiscard]] Result<StepResult> arrived(kvm::Exit exit, bool stepped);
     [[nodiscard]] Result<StepResult> by_class(const kvm::Regs& regs, const x86::Instruction& instruction, std::chrono::milliseconds budget);
+    [[nodiscard]] Result<StepResult> with_trap_flag(const kvm::Regs& regs, const x86::Instruction& instruction, std::chrono::milliseconds budget);
+    [[nodiscard]] Result<StepResult> give_back_debug(std::chrono::milliseconds budget);
+    [[nodiscard]] Result<std::uint64_t> word_at(Gva address);
+    [[nodiscard]] Result<void> set_tf();
     [[nodiscard]] const Handler* handler_at(Gva address) const;
 
     Machine& machine_;

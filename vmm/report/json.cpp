@@ -56,6 +56,7 @@ Json to_json(const explore::ScenarioResult& r) {
     json["landings"] = r.landings;
     json["examined"] = r.examined;
     json["depths"] = r.depths;
+    json["notes"] = r.notes;
     json["console"] = r.console;
     json["stops"] = r.stops;
     json["trace_hash"] = fmt::format("{:016x}", r.trace_hash);
@@ -77,6 +78,7 @@ Result<explore::ScenarioResult> result_from_json(const Json& json) try {
     json.at("landings").get_to(r.landings);
     json.at("examined").get_to(r.examined);
     json.at("depths").get_to(r.depths);
+    json.at("notes").get_to(r.notes);
     json.at("console").get_to(r.console);
     json.at("stops").get_to(r.stops);
     r.trace_hash = std::stoull(json.at("trace_hash").get<std::string>(), nullptr, 16);

@@ -82,6 +82,9 @@ std::string result_details(const ScenarioResult& r) {
     for (const explore::ViolationReport& v : r.violations) {
         out += violation_block(v);
     }
+    for (const std::string& note : r.notes) {
+        out += wrap("on the way, " + note, columns, 2);
+    }
     for (const explore::LandingReport& l : r.landings) {
         out += wrap(fmt::format("event {} hit {}: {}", l.event, l.where, l.exact ? "exactly there" : l.detail), columns, 2);
     }
@@ -92,41 +95,57 @@ std::string result_details(const ScenarioResult& r) {
     return out;
 }
 
+namespace {
+
+struct ClaimState {
+    std::size_t held = 0;
+    std::size_t open = 0;
+    std::vector<const ScenarioResult*> refuted;  // shortest first
+};
+
+ClaimState state_of(std::string_view claim, const std::vector<ScenarioResult>& results) {
+    ClaimState state;
+    for (const ScenarioResult& r : results) {
+        if (std::find(r.claims.begin(), r.claims.end(), claim) == r.claims.end()) {
+            continue;
+        }
+        if (r.verdict == Verdict::pass) {
+            ++state.held;
+        } else if (!r.violations.empty()) {
+            state.refuted.push_back(&r);
+        } else {
+            ++state.open;
+        }
+    }
+    std::stable_sort(state.refuted.begin(), state.refuted.end(),
+                     [](const ScenarioResult* a, const ScenarioResult* b) { return a->stops < b->stops; });
+    return state;
+}
+
+std::string claim_verdict(const ClaimState& state) {
+    std::string verdict = fmt::format("held in {}", state.held);
+    if (!state.refuted.empty()) {
+        const ScenarioResult& shortest = *state.refuted.front();
+        verdict = fmt::format("REFUTED by {} ({}){}; held in {}", shortest.file, shortest.violations.back().id,
+                              state.refuted.size() > 1 ? fmt::format(" and {} more", state.refuted.size() - 1) : "", state.held);
+    }
+    return state.open > 0 ? fmt::format("{}; undecided in {}", verdict, state.open) : verdict;
+}
+
+}  // namespace
+
 std::string claims_table(const std::vector<ScenarioResult>& results) {
     std::string out = "The mail's claims, as these scenarios found them:\n";
+    std::vector<std::string_view> untested;
     for (const oracle::Claim& claim : oracle::claims()) {
-        std::size_t held = 0;
-        std::size_t open = 0;
-        std::vector<std::string> refuted;
-        for (const ScenarioResult& r : results) {
-            if (std::find(r.claims.begin(), r.claims.end(), claim.id) == r.claims.end()) {
-                continue;
-            }
-            if (r.verdict == Verdict::pass) {
-                ++held;
-            } else if (!r.violations.empty()) {
-                refuted.push_back(fmt::format("{} ({})", r.file, r.violations.back().id));
-            } else {
-                ++open;
-            }
+        const ClaimState state = state_of(claim.id, results);
+        if (state.held + state.open + state.refuted.size() == 0) {
+            untested.push_back(claim.id);
+            continue;
         }
-        std::string verdict = "not tested";
-        if (!refuted.empty()) {
-            verdict = fmt::format("REFUTED by {}", refuted.front());
-            if (refuted.size() > 1) {
-                verdict += fmt::format(" and {} more", refuted.size() - 1);
-            }
-            verdict += fmt::format("; held in {}", held);
-        } else if (held > 0) {
-            verdict = fmt::format("held in {}", held);
-        }
-        if (open > 0) {
-            verdict += fmt::format("; undecided in {}", open);
-        }
-        out += fmt::format("  {}  {}\n", claim.id, claim.statement);
-        out += wrap(verdict, columns, 6);
+        out += fmt::format("  {}  {}\n{}", claim.id, claim.statement, wrap(claim_verdict(state), columns, 6));
     }
-    return out;
+    return untested.empty() ? out : out + fmt::format("  not tested here: {}\n", fmt::join(untested, " "));
 }
 
 std::string summary(const std::vector<ScenarioResult>& results) {

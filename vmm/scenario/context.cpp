@@ -1,8 +1,8 @@
 // Threads, CPUs, marks and numbers in sentences.
 #include "vmm/scenario/context.hpp"
 
-#include <charconv>
 #include <fmt/format.h>
+#include <charconv>
 #include <limits>
 
 #include "vmm/scenario/vocabulary.hpp"
@@ -46,15 +46,17 @@ std::optional<SyntaxNode> Context::parse(SentenceKind kind) const {
     }
     const SyntaxError& e = tree.error();
     const std::string_view found = std::string_view(piece.text).substr(e.begin, e.end - e.begin);
-    reporter.error(piece.span(e.begin, e.end), e.text,
-                   e.meant.empty() ? suggestion(found, e.wanted) : fmt::format("did you mean \"{}\"?", e.meant));
+    reporter.error(
+        piece.span(e.begin, e.end), e.text,
+        e.meant.empty() ? suggestion(found, e.wanted) : fmt::format("did you mean \"{}\"?", e.meant));
     return std::nullopt;
 }
 
 std::optional<engine::ThreadIndex> Context::thread(const SyntaxNode& node) const {
     const auto index = names.thread(text(node));
     if (!index) {
-        error(node, fmt::format("unknown thread \"{}\"", text(node)), suggestion(text(node), names.thread_names()));
+        error(node, fmt::format("unknown thread \"{}\"", text(node)),
+              suggestion(text(node), names.thread_names()));
     }
     return index;
 }

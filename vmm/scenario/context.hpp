@@ -28,17 +28,20 @@ struct Context {
     [[nodiscard]] std::optional<CpuId> cpu(const SyntaxNode& node) const;
     [[nodiscard]] std::optional<abi::Mark> mark(const SyntaxNode& node) const;
     /// `what` names the number in the message: "an occurrence".
-    [[nodiscard]] std::optional<std::uint64_t> number(const SyntaxNode& node, const char* what, std::uint64_t least,
-                                                      std::uint64_t most) const;
+    [[nodiscard]] std::optional<std::uint64_t> number(const SyntaxNode& node, const char* what,
+                                                      std::uint64_t least, std::uint64_t most) const;
     [[nodiscard]] std::optional<std::uint64_t> depth(const SyntaxNode& node) const;
 };
 
-/// `scheduled`: in a schedule, where `step N` and `end` make no sense. `inherited`: the thread of `run A until`.
-[[nodiscard]] std::optional<engine::Place> build_place(const Context& context, const SyntaxNode& place, bool scheduled,
+/// `scheduled`: in a schedule, where `step N` and `end` make no sense. `inherited`: the thread of `run A
+/// until`.
+[[nodiscard]] std::optional<engine::Place> build_place(const Context& context, const SyntaxNode& place,
+                                                       bool scheduled,
                                                        std::optional<engine::ThreadIndex> inherited);
 /// `predicate` node -> expression; a predicate without facts is an error.
 [[nodiscard]] std::optional<Predicate> build_predicate(const Context& context, const SyntaxNode& predicate);
 /// `call` node -> operation for a thread of that kind.
-[[nodiscard]] std::optional<abi::Op> build_call(const Context& context, const SyntaxNode& call, abi::ThreadKind kind);
+[[nodiscard]] std::optional<abi::Op> build_call(const Context& context, const SyntaxNode& call,
+                                                abi::ThreadKind kind);
 
 }  // namespace stackrig::scenario

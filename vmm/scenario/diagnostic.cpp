@@ -1,8 +1,8 @@
 // Rendering of problems: the caret must stand under the character, whatever tabs and scripts precede it.
 #include "vmm/scenario/diagnostic.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 #include <tuple>
 
 namespace stackrig::scenario {
@@ -20,16 +20,17 @@ std::uint32_t code_point(std::string_view character) {
     return value;
 }
 
-/// Terminal cells of a character: combining marks take none, East Asian wide forms and emoji two (UAX #11, coarse).
+/// Terminal cells of a character: combining marks take none, East Asian wide forms and emoji two (UAX #11,
+/// coarse).
 std::size_t cells(std::string_view character) {
     const std::uint32_t c = code_point(character);
     const auto within = [c](std::uint32_t first, std::uint32_t last) { return c >= first && c <= last; };
     if (within(0x300, 0x36f) || within(0x200b, 0x200f) || within(0xfe00, 0xfe0f) || within(0x20d0, 0x20ff)) {
         return 0;
     }
-    if (within(0x1100, 0x115f) || within(0x2e80, 0xa4cf) || within(0xac00, 0xd7a3) || within(0xf900, 0xfaff) ||
-        within(0xfe30, 0xfe6f) || within(0xff00, 0xff60) || within(0xffe0, 0xffe6) || within(0x1f300, 0x1faff) ||
-        within(0x20000, 0x3fffd)) {
+    if (within(0x1100, 0x115f) || within(0x2e80, 0xa4cf) || within(0xac00, 0xd7a3) ||
+        within(0xf900, 0xfaff) || within(0xfe30, 0xfe6f) || within(0xff00, 0xff60) ||
+        within(0xffe0, 0xffe6) || within(0x1f300, 0x1faff) || within(0x20000, 0x3fffd)) {
         return 2;
     }
     return 1;
@@ -122,8 +123,11 @@ std::string render(const Diagnostics& diagnostics) {
 Error to_error(const Diagnostics& diagnostics) { return {ErrorKind::usage, render(diagnostics)}; }
 
 void Reporter::error(Span where, std::string text, std::string hint) {
-    found_.push_back({source_.file(), where.at.line, where.at.column, where.length, printable(text), printable(hint),
-                      printable(source_.line(where.at.line))});
+    const std::string_view line = source_.line(where.at.line);
+    // The TOML parser counts a line's end, or what would stand behind the file's, as a column.
+    const std::uint32_t column = std::min(where.at.column, utf8_count(line) + 1);
+    found_.push_back(
+        {source_.file(), where.at.line, column, where.length, printable(text), printable(hint), printable(line)});
 }
 
 Diagnostics Reporter::take() {

@@ -11,8 +11,8 @@
 
 namespace stackrig::scenario {
 
-/// A problem and its place. Line and column count from 1, columns and length in Unicode code points; line 0: the
-/// file as a whole. All strings are valid UTF-8.
+/// A problem and its place. Line and column count from 1, columns and length in Unicode code points; line 0:
+/// the file as a whole. All strings are valid UTF-8.
 struct Diagnostic {
     std::string file;
     std::uint32_t line = 0;

@@ -3,8 +3,9 @@
 
 #include <algorithm>
 
-// toml++ 3.3 asserts on some malformed files (a key without a value in front of certain characters, for one), which
-// would end the process, and without assertions goes on with the broken state. Both become an error of the file.
+// toml++ 3.3 asserts on some malformed files (a key without a value in front of certain characters, for one),
+// which would end the process, and without assertions goes on with the broken state. Both become an error of
+// the file.
 namespace stackrig::scenario {
 struct TomlGaveUp {};
 constexpr void toml_check(bool ok) {
@@ -46,8 +47,12 @@ class Conversion {
         Value out;
         out.span = span(node.source());
         switch (node.type()) {
-            case toml::node_type::table: table(*node.as_table(), out); break;
-            case toml::node_type::array: array(*node.as_array(), out); break;
+            case toml::node_type::table:
+                table(*node.as_table(), out);
+                break;
+            case toml::node_type::array:
+                array(*node.as_array(), out);
+                break;
             case toml::node_type::string:
                 out.kind = Value::Kind::string;
                 out.text = toml_string_piece(source_, out.span.at, node.as_string()->get());
@@ -60,8 +65,12 @@ class Conversion {
                 out.kind = Value::Kind::boolean;
                 out.boolean = node.as_boolean()->get();
                 break;
-            case toml::node_type::floating_point: out.kind = Value::Kind::real; break;
-            default: out.kind = Value::Kind::date; break;
+            case toml::node_type::floating_point:
+                out.kind = Value::Kind::real;
+                break;
+            default:
+                out.kind = Value::Kind::date;
+                break;
         }
         return out;
     }
@@ -97,19 +106,27 @@ std::uint32_t word_length(const SourceText& source, Position at) {
 }  // namespace
 
 const Member* Value::member(std::string_view key) const {
-    const auto found = std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.key == key; });
+    const auto found =
+        std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.key == key; });
     return found == members.end() ? nullptr : &*found;
 }
 
 const char* name_of(Value::Kind kind) {
     switch (kind) {
-        case Value::Kind::string: return "a string";
-        case Value::Kind::integer: return "an integer";
-        case Value::Kind::real: return "a number with a fraction";
-        case Value::Kind::boolean: return "a boolean";
-        case Value::Kind::date: return "a date or time";
-        case Value::Kind::array: return "an array";
-        case Value::Kind::table: break;
+        case Value::Kind::string:
+            return "a string";
+        case Value::Kind::integer:
+            return "an integer";
+        case Value::Kind::real:
+            return "a number with a fraction";
+        case Value::Kind::boolean:
+            return "a boolean";
+        case Value::Kind::date:
+            return "a date or time";
+        case Value::Kind::array:
+            return "an array";
+        case Value::Kind::table:
+            break;
     }
     return "a table";
 }

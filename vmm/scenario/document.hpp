@@ -16,7 +16,7 @@ struct Member;
 struct Value {
     enum class Kind { string, integer, real, boolean, date, array, table };
     Kind kind = Kind::table;
-    Span span;  ///< of the value; of a table with a [header]: the header
+    Span span;   ///< of the value; of a table with a [header]: the header
     Piece text;  ///< string
     std::int64_t integer = 0;
     bool boolean = false;

@@ -1,5 +1,5 @@
-// The one grammar of sentences, places and predicates (PEGTL). Names are plain words here; what they mean is checked
-// later, so that a wrong name is reported as such and not as a syntax error.
+// The one grammar of sentences, places and predicates (PEGTL). Names are plain words here; what they mean is
+// checked later, so that a wrong name is reported as such and not as a syntax error.
 #pragma once
 
 #include <tao/pegtl.hpp>
@@ -21,8 +21,7 @@ struct token : seq<R, pad> {};
 template <char... C>
 struct key : seq<string<C...>, not_at<word_char>> {};
 
-struct number
-    : seq<sor<seq<one<'0'>, one<'x', 'X'>, plus<xdigit>>, plus<digit>>, not_at<word_char>> {};
+struct number : seq<sor<seq<one<'0'>, one<'x', 'X'>, plus<xdigit>>, plus<digit>>, not_at<word_char>> {};
 struct size : seq<digit, star<word_char>> {};
 struct open : one<'('> {};
 struct close : one<')'> {};
@@ -47,12 +46,14 @@ struct kw_handler : key<'h', 'a', 'n', 'd', 'l', 'e', 'r'> {};
 struct kw_irq : key<'i', 'r', 'q'> {};
 struct kw_pf : key<'p', 'f'> {};
 
-// --- Operations of a program ---------------------------------------------------------------------------------
-struct op_simple : sor<key<'s', 'p', 'i', 'n'>, key<'t', 'o', 'u', 'c', 'h'>, key<'i', 'n', 't', '3'>, kw_step,
-                       key<'u', 'd', '2'>, key<'g', 'p'>, key<'d', 'e'>, key<'e', 'x', 'i', 't'>> {};
+// --- Operations of a program
+// ---------------------------------------------------------------------------------
+struct op_simple : sor<key<'s', 'p', 'i', 'n'>, key<'t', 'o', 'u', 'c', 'h'>, key<'i', 'n', 't', '3'>,
+                       kw_step, key<'u', 'd', '2'>, key<'g', 'p'>, key<'d', 'e'>, key<'e', 'x', 'i', 't'>> {};
 struct op_counted : sor<key<'h', 'o', 'g'>, key<'r', 'e', 'l', 'e', 'a', 's', 'e'>> {};
-struct call_via : sor<key<'s', 'y', 's', 'c', 'a', 'l', 'l', '3', '2'>, key<'s', 'y', 's', 'c', 'a', 'l', 'l'>,
-                      key<'i', 'n', 't', '8', '0'>, key<'c', 'a', 'l', 'l'>> {};
+struct call_via
+    : sor<key<'s', 'y', 's', 'c', 'a', 'l', 'l', '3', '2'>, key<'s', 'y', 's', 'c', 'a', 'l', 'l'>,
+          key<'i', 'n', 't', '8', '0'>, key<'c', 'a', 'l', 'l'>> {};
 struct call_name : word {};
 struct call_depth : seq<token<kw_deep>, need<size>> {};
 struct call : seq<token<call_via>, need<call_name>, pad, opt<token<number>>, opt<token<call_depth>>> {};
@@ -61,13 +62,17 @@ struct operation : sor<token<call>, token<counted>, token<op_simple>> {};
 struct operation_end : eof {};
 struct op_sentence : seq<pad, need<operation>, need<operation_end>> {};
 
-// --- Predicates ------------------------------------------------------------------------------------------------
+// --- Predicates
+// ------------------------------------------------------------------------------------------------
 struct or_expression;
-struct compare_op : sor<string<'=', '='>, string<'!', '='>, string<'<', '='>, string<'>', '='>, one<'<', '>'>> {};
+struct compare_op
+    : sor<string<'=', '='>, string<'!', '='>, string<'<', '='>, string<'>', '='>, one<'<', '>'>> {};
 struct integer : number {};
 struct fact_name : word {};
 struct fact_argument : sor<word, number> {};
-struct fact : seq<not_at<key<'n', 'o', 't'>>, fact_name, opt<pad, open, pad, need<fact_argument>, pad, need<close>>> {};
+struct fact
+    : seq<not_at<key<'n', 'o', 't'>>, fact_name, opt<pad, open, pad, need<fact_argument>, pad, need<close>>> {
+};
 struct operand;
 struct negation : seq<one<'!'>, pad, need<operand>> {};
 struct group : seq<open, pad, need<or_expression>, pad, need<close>> {};
@@ -82,13 +87,14 @@ struct predicate_end : eof {};
 struct predicate : seq<or_expression> {};
 struct predicate_sentence : seq<pad, need<predicate>, need<predicate_end>> {};
 
-// --- Places ----------------------------------------------------------------------------------------------------
+// --- Places
+// ----------------------------------------------------------------------------------------------------
 struct mark_name : word {};
 struct handler_name : word {};
 struct place_mark : seq<kw_mark, pad, need<open>, pad, need<mark_name>, pad, need<close>> {};
 struct place_handler : seq<kw_handler, pad, need<open>, pad, need<handler_name>, pad, need<close>> {};
-struct place_word : sor<key<'u', 's', 'e', 'r'>, key<'s', 'l', 'e', 'e', 'p', 's'>, key<'e', 'x', 'i', 't', 's'>,
-                        key<'i', 'd', 'l', 'e'>, key<'e', 'n', 'd'>> {};
+struct place_word : sor<key<'u', 's', 'e', 'r'>, key<'s', 'l', 'e', 'e', 'p', 's'>,
+                        key<'e', 'x', 'i', 't', 's'>, key<'i', 'd', 'l', 'e'>, key<'e', 'n', 'd'>> {};
 struct symbol_name : word {};
 struct offset : number {};
 struct place_symbol : seq<symbol_name, opt<one<'+'>, need<offset>>> {};
@@ -101,21 +107,23 @@ struct place : sor<place_step, seq<opt<place_thread, plus<space>, at<word_start>
 struct place_end : eof {};
 struct place_sentence : seq<pad, need<place>, pad, need<place_end>> {};
 
-// --- Steps of the schedule --------------------------------------------------------------------------------------
+// --- Steps of the schedule
+// --------------------------------------------------------------------------------------
 struct irq_source : sor<number, word> {};
 struct event_irq : seq<token<kw_irq>, need<open>, pad, need<irq_source>, pad, need<close>> {};
 struct fault_address : number {};
 struct event_pf : seq<token<kw_pf>, opt<open, pad, need<fault_address>, pad, need<close>>> {};
-struct event_simple : sor<key<'n', 'm', 'i'>, key<'m', 'c'>, key<'d', 'b'>, key<'b', 'p'>, key<'u', 'd'>,
-                          key<'g', 'p'>> {};
+struct event_simple
+    : sor<key<'n', 'm', 'i'>, key<'m', 'c'>, key<'d', 'b'>, key<'b', 'p'>, key<'u', 'd'>, key<'g', 'p'>> {};
 struct event : sor<event_irq, event_pf, event_simple, call> {};
 struct resched : seq<token<kw_with>, need<kw_need_resched>> {};
 struct target : word {};
 
 struct run_thread : seq<not_at<kw_until>, word> {};
-struct run_step : seq<token<kw_run>, sor<eof, seq<opt<token<run_thread>>, need<kw_until>, pad, need<place>>>> {};
-struct inject_step : seq<token<kw_inject>, need<event>, pad, opt<token<resched>>, need<kw_on>, pad, need<target>, pad,
-                         opt<token<resched>>> {};
+struct run_step
+    : seq<token<kw_run>, sor<eof, seq<opt<token<run_thread>>, need<kw_until>, pad, need<place>>>> {};
+struct inject_step : seq<token<kw_inject>, need<event>, pad, opt<token<resched>>, need<kw_on>, pad,
+                         need<target>, pad, opt<token<resched>>> {};
 struct fail_count : number {};
 struct fail_what : sor<seq<token<kw_next>, need<fail_count>>, kw_all> {};
 struct fail_step : seq<token<kw_fail>, need<fail_what>, pad, need<kw_allocations>> {};

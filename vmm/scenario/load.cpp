@@ -1,6 +1,7 @@
-// Scenario file -> Scenario: the tables other than [threads], in the order that lets later ones use earlier names.
-#include <algorithm>
+// Scenario file -> Scenario: the tables other than [threads], in the order that lets later ones use earlier
+// names.
 #include <fmt/format.h>
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -38,8 +39,8 @@ Scenario Loader::run() {
     if (const Member* explore = root_.value().member("explore")) {
         root_.error(explore->span, "[explore] is not built yet: a scenario is one run");
     }
-    root_.only({"schema", "name", "why", "claims", "hazards", "requires", "expect", "schedule", "guest", "threads",
-                "run", "check"},
+    root_.only({"schema", "name", "why", "claims", "hazards", "requires", "expect", "schedule", "guest",
+                "threads", "run", "check"},
                "explore");
     header();
     guest();
@@ -71,7 +72,8 @@ void Loader::header() {
     scenario_.why = root_.string("why").value_or("");
     if (const Member* why = root_.value().member("why");
         why != nullptr && why->value.kind == Value::Kind::string && scenario_.why.empty()) {
-        root_.error(why->value.span, "\"why\" is empty", "one or two sentences: what breaks if this goes wrong?");
+        root_.error(why->value.span, "\"why\" is empty",
+                    "one or two sentences: what breaks if this goes wrong?");
     }
     scenario_.claims = root_.ids("claims", claims());
     scenario_.hazards = root_.ids("hazards", hazards());
@@ -114,10 +116,12 @@ void Loader::expectation() {
     }
     scenario_.expect.violation = table->id("violation", scenario::checks()).value_or("");
     const auto& also = scenario_.expect.also;
-    if (!scenario_.expect.pass() && std::find(also.begin(), also.end(), scenario_.expect.violation) != also.end()) {
-        table->error(table->value().member("also")->span,
-                     fmt::format("{} ends the run, so it cannot have fired before", scenario_.expect.violation),
-                     "\"also\" holds the ids that fire earlier");
+    if (!scenario_.expect.pass() &&
+        std::find(also.begin(), also.end(), scenario_.expect.violation) != also.end()) {
+        table->error(
+            table->value().member("also")->span,
+            fmt::format("{} ends the run, so it cannot have fired before", scenario_.expect.violation),
+            "\"also\" holds the ids that fire earlier");
     }
 }
 
@@ -132,8 +136,8 @@ void Loader::guest() {
     names_.cpus = static_cast<std::uint32_t>(table->integer("cpus", 1, abi::max_cpus).value_or(1));
     plan.cpus = names_.cpus;
     if (names_.cpus > 1) {
-        table->error(table->value().member("cpus")->value.span, "guests with more than one CPU are not built yet",
-                     "write cpus = 1");
+        table->error(table->value().member("cpus")->value.span,
+                     "guests with more than one CPU are not built yet", "write cpus = 1");
     }
     const auto pages = [&](const char* key, std::uint32_t& into) {
         into = static_cast<std::uint32_t>(table->integer(key, 0, abi::stash_capacity).value_or(into));
@@ -153,12 +157,14 @@ void Loader::scheme(const Table& guest) {
     const auto scheme = guest.choice("scheme", schemes).value_or(0);
     if (scheme > 1) {
         guest.error(guest.value().member("scheme")->value.span,
-                    fmt::format("scheme \"{}\" is not built yet", schemes[scheme]), "there are entry-exit and fixed");
+                    fmt::format("scheme \"{}\" is not built yet", schemes[scheme]),
+                    "there are entry-exit and fixed");
     }
     scenario_.plan.guest.scheme = scheme == 1 ? abi::Scheme::fixed : abi::Scheme::entry_exit;
     if (const auto repair = guest.choice("repair", repairs).value_or(0); repair > 0) {
         guest.error(guest.value().member("repair")->value.span,
-                    fmt::format("repair \"{}\" is not built yet", repairs[repair]), "there is only literal, the mail's text");
+                    fmt::format("repair \"{}\" is not built yet", repairs[repair]),
+                    "there is only literal, the mail's text");
     }
 }
 
@@ -220,8 +226,10 @@ std::vector<const Value*> Loader::find_schedule() {
                 continue;
             }
             const Table table(thread.value, fmt::format("[threads.{}]", thread.key), reporter_);
-            table.error(member->span, fmt::format("the schedule stands in {}: in TOML a key behind a [header] is part "
-                                                  "of that table", table.name()),
+            table.error(member->span,
+                        fmt::format("the schedule stands in {}: in TOML a key behind a [header] is part "
+                                    "of that table",
+                                    table.name()),
                         "put a line [run] above it, or move it to the top of the file");
             collect(table);
         }
@@ -229,7 +237,8 @@ std::vector<const Value*> Loader::find_schedule() {
     if (first == nullptr) {
         root_.missing("schedule", "what happens, in order: schedule = [\"run\"] in the table [run]");
     } else if (steps.empty() && first->value.kind == Value::Kind::array && first->value.items.empty()) {
-        root_.error(first->value.span, "the schedule is empty: nothing would run", "the shortest is [\"run\"]");
+        root_.error(first->value.span, "the schedule is empty: nothing would run",
+                    "the shortest is [\"run\"]");
     }
     return steps;
 }
@@ -238,7 +247,8 @@ void Loader::schedule() {
     const std::vector<const Value*> steps = find_schedule();
     names_.steps = steps.size();
     if (steps.size() > longest_schedule) {
-        root_.error(steps[longest_schedule]->span, fmt::format("a schedule has at most {} steps", longest_schedule));
+        root_.error(steps[longest_schedule]->span,
+                    fmt::format("a schedule has at most {} steps", longest_schedule));
     }
     for (const Value* sentence : steps) {
         if (auto step = read_step(piece_of(*sentence), names_, scenario_.expects, reporter_)) {
@@ -299,8 +309,9 @@ Checked check(std::string_view text, std::string file, const SymbolSource& symbo
 
 Checked load(const std::filesystem::path& path, const SymbolSource& symbols) {
     const auto unreadable = [&](int err) {
-        return tl::make_unexpected(Diagnostics{{path.string(), 0, 0, 0, fmt::format("cannot read it: {}", errno_text(err)),
-                                                "name a scenario file, for instance one below scenarios/", ""}});
+        return tl::make_unexpected(
+            Diagnostics{{path.string(), 0, 0, 0, fmt::format("cannot read it: {}", errno_text(err)),
+                         "name a scenario file, for instance one below scenarios/", ""}});
     };
     std::error_code status;
     if (std::filesystem::is_directory(path, status)) {

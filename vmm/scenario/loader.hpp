@@ -1,4 +1,5 @@
-// The state of loading one file: the scenario so far, and the names that sentences may use. Private to vmm/scenario.
+// The state of loading one file: the scenario so far, and the names that sentences may use. Private to
+// vmm/scenario.
 #pragma once
 
 #include <optional>
@@ -11,7 +12,8 @@
 
 namespace stackrig::scenario {
 
-/// Fills `scenario` table by table. Order matters where sentences need names: guest, threads, programs, schedule.
+/// Fills `scenario` table by table. Order matters where sentences need names: guest, threads, programs,
+/// schedule.
 class Loader {
   public:
     Loader(const Table& root, const SymbolSource& symbols)
@@ -30,8 +32,8 @@ class Loader {
     void threads();
     void thread(const Member& member);
     void program(const Table& table, std::size_t index);
-    void unreachable(const std::vector<const Value*>& sentences, const std::vector<std::optional<abi::Op>>& ops,
-                     const Member* loop);
+    void unreachable(const std::vector<const Value*>& sentences,
+                     const std::vector<std::optional<abi::Op>>& ops, const Member* loop);
     void schedule();
     [[nodiscard]] std::vector<const Value*> find_schedule();
     void checks();

@@ -34,9 +34,11 @@ struct Names {
     std::size_t steps = 0;  ///< of the schedule, for the place `step N`
 
     [[nodiscard]] std::optional<engine::ThreadIndex> thread(std::string_view name) const {
-        const auto found = std::find_if(threads.begin(), threads.end(), [&](const auto& t) { return t.name == name; });
-        return found == threads.end() ? std::nullopt
-                                      : std::optional(static_cast<engine::ThreadIndex>(found - threads.begin()));
+        const auto found =
+            std::find_if(threads.begin(), threads.end(), [&](const auto& t) { return t.name == name; });
+        return found == threads.end()
+                   ? std::nullopt
+                   : std::optional(static_cast<engine::ThreadIndex>(found - threads.begin()));
     }
     [[nodiscard]] std::vector<std::string> thread_names() const {
         std::vector<std::string> out;

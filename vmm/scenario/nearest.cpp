@@ -1,9 +1,9 @@
 // Damerau-Levenshtein distance (optimal string alignment) and the wording of suggestions.
 #include "vmm/scenario/nearest.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <algorithm>
 #include <iterator>
 #include <vector>
 
@@ -46,7 +46,8 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
     const std::string* best = nullptr;
     std::size_t best_distance = std::max<std::size_t>(word.size(), 3) / 3 + 1;
     for (const std::string& name : names) {
-        const std::size_t gap = name.size() > word.size() ? name.size() - word.size() : word.size() - name.size();
+        const std::size_t gap =
+            name.size() > word.size() ? name.size() - word.size() : word.size() - name.size();
         if (gap >= best_distance) {
             continue;
         }
@@ -64,13 +65,16 @@ std::string suggestion(std::string_view word, std::span<const std::string> names
     if (const auto name = nearest(word, names)) {
         return fmt::format("did you mean \"{}\"?", *name);
     }
-    return names.size() < 2 || names.size() > longest_list ? "" : fmt::format("one of: {}", fmt::join(names, ", "));
+    return names.size() < 2 || names.size() > longest_list
+               ? ""
+               : fmt::format("one of: {}", fmt::join(names, ", "));
 }
 
 std::string id_suggestion(std::string_view id, std::span<const std::string> known, std::string_view range) {
     const auto digits = [](std::string_view text) {
         std::string out;
-        std::copy_if(text.begin(), text.end(), std::back_inserter(out), [](char c) { return c >= '0' && c <= '9'; });
+        std::copy_if(text.begin(), text.end(), std::back_inserter(out),
+                     [](char c) { return c >= '0' && c <= '9'; });
         return out;
     };
     std::vector<std::string> same_number;
@@ -79,7 +83,7 @@ std::string id_suggestion(std::string_view id, std::span<const std::string> know
     if (const auto meant = nearest(id, same_number)) {
         return fmt::format("did you mean \"{}\"?", *meant);
     }
-    return fmt::format("there are {}", range);
+    return std::string(range);
 }
 
 }  // namespace stackrig::scenario

@@ -17,7 +17,8 @@ namespace stackrig::scenario {
 /// `did you mean "x"?`, or the list of names when none is near and they are few but several, or nothing.
 [[nodiscard]] std::string suggestion(std::string_view word, std::span<const std::string> names);
 
-/// The same for numbered ids such as INV-19: another number is never "near". Else `range`, which says what there is.
+/// The same for numbered ids such as INV-19: another number is never "near". Else `range`, a hint that says
+/// what there is.
 [[nodiscard]] std::string id_suggestion(std::string_view id, std::span<const std::string> known,
                                         std::string_view range);
 

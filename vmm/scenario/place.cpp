@@ -9,8 +9,11 @@ namespace {
 
 using Kind = engine::Place::Kind;
 
-constexpr Word<Kind> place_words[] = {
-    {"user", Kind::user}, {"sleeps", Kind::sleeps}, {"exits", Kind::exits}, {"idle", Kind::idle}, {"end", Kind::end}};
+constexpr Word<Kind> place_words[] = {{"user", Kind::user},
+                                      {"sleeps", Kind::sleeps},
+                                      {"exits", Kind::exits},
+                                      {"idle", Kind::idle},
+                                      {"end", Kind::end}};
 constexpr std::uint64_t most_occurrences = 1'000'000;
 
 std::vector<std::string> place_names(const Names& names) {
@@ -43,13 +46,27 @@ class PlaceBuilder {
   private:
     void part(const SyntaxNode& node) {
         switch (node.kind) {
-            case Syntax::thread: explicit_thread(node); break;
-            case Syntax::place_word: word(node); break;
-            case Syntax::place_mark: mark(node.children.front()); break;
-            case Syntax::place_handler: handler(node.children.front()); break;
-            case Syntax::place_symbol: symbol(node); break;
-            case Syntax::place_step: step(node); break;
-            default: occurrence(node); break;
+            case Syntax::thread:
+                explicit_thread(node);
+                break;
+            case Syntax::place_word:
+                word(node);
+                break;
+            case Syntax::place_mark:
+                mark(node.children.front());
+                break;
+            case Syntax::place_handler:
+                handler(node.children.front());
+                break;
+            case Syntax::place_symbol:
+                symbol(node);
+                break;
+            case Syntax::place_step:
+                step(node);
+                break;
+            default:
+                occurrence(node);
+                break;
         }
     }
 
@@ -82,15 +99,19 @@ class PlaceBuilder {
         const auto found = find_handler(context_.text(node));
         if (!found) {
             const bool both = context_.text(node) == "irq";
-            fail(node, both ? "handler(irq) would be two places" : fmt::format("unknown entry \"{}\"", context_.text(node)),
-                 both ? "write handler(timer) or handler(device)" : suggestion(context_.text(node), handler_names()));
+            fail(node,
+                 both ? "handler(irq) would be two places"
+                      : fmt::format("unknown entry \"{}\"", context_.text(node)),
+                 both ? "write handler(timer) or handler(device)"
+                      : suggestion(context_.text(node), handler_names()));
             return;
         }
         place_.entry = *found;
         const char* label = word_of(entry_symbols, *found);
         const auto address = context_.names.symbols.find(label);
         if (!address) {
-            fail(node, fmt::format("the guest has no symbol {}: guest and program are not from one tree", label));
+            fail(node,
+                 fmt::format("the guest has no symbol {}: guest and program are not from one tree", label));
         }
         place_.address = address.value_or(Gva{});
     }
@@ -118,9 +139,12 @@ class PlaceBuilder {
             return;
         }
         const auto meant = nearest(place_.symbol, place_names(context_.names));
-        fail(name, fmt::format("unknown place \"{}\": neither a word for places nor a symbol of the guest", place_.symbol),
-             meant ? fmt::format("did you mean \"{}\"?", *meant)
-                   : "places: user, A user, A sleeps, A exits, idle, mark(NAME), handler(ENTRY), SYMBOL+0x10");
+        fail(name,
+             fmt::format("unknown place \"{}\": neither a word for places nor a symbol of the guest",
+                         place_.symbol),
+             meant
+                 ? fmt::format("did you mean \"{}\"?", *meant)
+                 : "places: user, A user, A sleeps, A exits, idle, mark(NAME), handler(ENTRY), SYMBOL+0x10");
     }
 
     void step(const SyntaxNode& node) {
@@ -137,7 +161,8 @@ class PlaceBuilder {
 
     void inspect_only(const SyntaxNode& node) {
         if (scheduled_) {
-            fail(node, fmt::format("\"{}\" is no place to run to: it is for inspect --at", context_.text(node)),
+            fail(node,
+                 fmt::format("\"{}\" is no place to run to: it is for inspect --at", context_.text(node)),
                  "a schedule ends with \"run\", which runs until nothing more can happen");
         }
     }
@@ -151,7 +176,8 @@ class PlaceBuilder {
     }
 
     void settle_thread(const SyntaxNode& node) {
-        const bool of_thread = place_.kind != Kind::idle && place_.kind != Kind::end && place_.kind != Kind::step;
+        const bool of_thread =
+            place_.kind != Kind::idle && place_.kind != Kind::end && place_.kind != Kind::step;
         if (!of_thread && place_.thread) {
             fail(node.children.front(), "this place belongs to no thread", "leave the thread out");
             return;
@@ -185,11 +211,16 @@ std::string render_symbol(const engine::Place& place, const Names& names) {
 
 std::string render_body(const engine::Place& place, const Names& names) {
     switch (place.kind) {
-        case Kind::mark: return fmt::format("mark({})", word_of(marks, place.mark));
-        case Kind::handler: return fmt::format("handler({})", abi::entry_class(place.entry).name);
-        case Kind::symbol: return render_symbol(place, names);
-        case Kind::step: return fmt::format("step {}", place.occurrence);
-        default: return word_of(place_words, place.kind);
+        case Kind::mark:
+            return fmt::format("mark({})", word_of(marks, place.mark));
+        case Kind::handler:
+            return fmt::format("handler({})", abi::entry_class(place.entry).name);
+        case Kind::symbol:
+            return render_symbol(place, names);
+        case Kind::step:
+            return fmt::format("step {}", place.occurrence);
+        default:
+            return word_of(place_words, place.kind);
     }
 }
 

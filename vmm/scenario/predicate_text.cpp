@@ -9,7 +9,7 @@ namespace {
 
 using Op = Predicate::Op;
 
-constexpr Word<Op> comparisons[] = {{"==", Op::equal},       {"!=", Op::not_equal}, {"<=", Op::less_equal},
+constexpr Word<Op> comparisons[] = {{"==", Op::equal},         {"!=", Op::not_equal}, {"<=", Op::less_equal},
                                     {">=", Op::greater_equal}, {"<", Op::less},       {">", Op::greater}};
 
 constexpr const char* argument_names[] = {"nothing", "a CPU", "a thread", "a mark"};
@@ -39,7 +39,8 @@ bool read_argument(const Context& context, const FactWord& word, const SyntaxNod
             fact.mark = mark.value_or(fact.mark);
             return mark.has_value();
         }
-        case Fact::Argument::none: break;
+        case Fact::Argument::none:
+            break;
     }
     context.error(node, fmt::format("\"{}\" takes no argument", word.text));
     return false;
@@ -93,7 +94,8 @@ std::optional<Predicate> build_branch(const Context& context, const SyntaxNode& 
     if (!parts) {
         return std::nullopt;
     }
-    return parts->size() == 1 && op != Op::negation ? std::move(parts->front()) : branch(op, std::move(*parts));
+    return parts->size() == 1 && op != Op::negation ? std::move(parts->front())
+                                                    : branch(op, std::move(*parts));
 }
 
 std::optional<Predicate> build(const Context& context, const SyntaxNode& node) {
@@ -110,23 +112,32 @@ std::optional<Predicate> build(const Context& context, const SyntaxNode& node) {
             leaf.fact = fact.value_or(Fact{});
             return fact ? std::optional(leaf) : std::nullopt;
         }
-        case Syntax::negation: return build_branch(context, node, Op::negation);
-        case Syntax::or_list: return build_branch(context, node, Op::either);
-        case Syntax::and_list: return build_branch(context, node, Op::both);
-        default: break;  // comparison
+        case Syntax::negation:
+            return build_branch(context, node, Op::negation);
+        case Syntax::or_list:
+            return build_branch(context, node, Op::either);
+        case Syntax::and_list:
+            return build_branch(context, node, Op::both);
+        default:
+            break;  // comparison
     }
     const SyntaxNode* op = node.child(Syntax::compare_op);
-    return build_branch(context, node, op == nullptr ? Op::equal : *find_word(comparisons, context.text(*op)));
+    return build_branch(context, node,
+                        op == nullptr ? Op::equal : *find_word(comparisons, context.text(*op)));
 }
 
 int precedence(Op op) {
     switch (op) {
-        case Op::either: return 0;
-        case Op::both: return 1;
+        case Op::either:
+            return 0;
+        case Op::both:
+            return 1;
         case Op::integer:
         case Op::fact:
-        case Op::negation: return 3;
-        default: return 2;
+        case Op::negation:
+            return 3;
+        default:
+            return 2;
     }
 }
 
@@ -161,19 +172,26 @@ std::string render(const Fact& fact, const Names& names) {
     const auto* word = std::find_if(std::begin(fact_words), std::end(fact_words),
                                     [&](const FactWord& w) { return w.value == fact.kind; });
     switch (word->argument) {
-        case Fact::Argument::cpu: return fmt::format("{}({})", word->text, fact.cpu);
-        case Fact::Argument::thread: return fmt::format("{}({})", word->text, names.threads.at(fact.thread).name);
-        case Fact::Argument::mark: return fmt::format("{}({})", word->text, word_of(marks, fact.mark));
-        case Fact::Argument::none: break;
+        case Fact::Argument::cpu:
+            return fmt::format("{}({})", word->text, fact.cpu);
+        case Fact::Argument::thread:
+            return fmt::format("{}({})", word->text, names.threads.at(fact.thread).name);
+        case Fact::Argument::mark:
+            return fmt::format("{}({})", word->text, word_of(marks, fact.mark));
+        case Fact::Argument::none:
+            break;
     }
     return word->text;
 }
 
 std::string render(const Predicate& p, const Names& names) {
     switch (p.op) {
-        case Op::integer: return fmt::format("{}", p.value);
-        case Op::fact: return render(p.fact, names);
-        case Op::negation: return "!" + render_part(p.parts[0], 3, names);
+        case Op::integer:
+            return fmt::format("{}", p.value);
+        case Op::fact:
+            return render(p.fact, names);
+        case Op::negation:
+            return "!" + render_part(p.parts[0], 3, names);
         case Op::either:
         case Op::both: {
             std::string out;
@@ -183,7 +201,8 @@ std::string render(const Predicate& p, const Names& names) {
             }
             return out;
         }
-        default: break;
+        default:
+            break;
     }
     return fmt::format("{} {} {}", render_part(p.parts[0], 3, names), word_of(comparisons, p.op),
                        render_part(p.parts[1], 3, names));

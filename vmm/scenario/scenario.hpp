@@ -1,4 +1,5 @@
-// The checked model of a scenario file, and the way to get one. Everything that can be known before a run is checked.
+// The checked model of a scenario file, and the way to get one. Everything that can be known before a run is
+// checked.
 #pragma once
 
 #include <filesystem>
@@ -14,8 +15,8 @@
 
 namespace stackrig::scenario {
 
-/// How the run must end. With a violation: the run stops when it fires; the ids in `also` must have fired before it;
-/// any other id is a failure. Without: nothing fires.
+/// How the run must end. With a violation: the run stops when it fires; the ids in `also` must have fired
+/// before it; any other id is a failure. Without: nothing fires.
 struct Expectation {
     std::string violation;  ///< an id; empty: pass
     std::vector<std::string> also;
@@ -26,9 +27,10 @@ struct Scenario {
     std::string file;
     std::string name;
     std::string why;
-    std::vector<std::string> claims;        ///< C1..C8
-    std::vector<std::string> hazards;       ///< HZ-*
-    std::vector<std::string> capabilities;  ///< key `requires`: what the host must be able to do, "inject.irq"
+    std::vector<std::string> claims;   ///< C1..C8
+    std::vector<std::string> hazards;  ///< HZ-*
+    std::vector<std::string>
+        capabilities;  ///< key `requires`: what the host must be able to do, "inject.irq"
     Expectation expect;
     engine::RunPlan plan;
     std::vector<CheckedPredicate> always;     ///< true at every stop
@@ -41,7 +43,8 @@ struct Scenario {
 
 using Checked = tl::expected<Scenario, Diagnostics>;
 
-/// Checks a file's text against the guest's symbols. Reports every problem at once. `file` is only a name here.
+/// Checks a file's text against the guest's symbols. Reports every problem at once. `file` is only a name
+/// here.
 [[nodiscard]] Checked check(std::string_view text, std::string file, const SymbolSource& symbols);
 
 /// Reads and checks a file; one that cannot be read gives a Diagnostic with line 0 and the errno name.

@@ -11,7 +11,8 @@ using engine::Event;
 using engine::EventKind;
 using What = decltype(engine::Step::what);
 
-constexpr std::uint32_t user_read_fault = 4;  ///< #PF error code: user mode, read, not present (SDM 5.12, "Page-Fault Exception")
+constexpr std::uint32_t user_read_fault =
+    4;  ///< #PF error code: user mode, read, not present (SDM 5.12, "Page-Fault Exception")
 constexpr std::uint64_t user_half_end = 0x0000800000000000;
 constexpr std::uint64_t kernel_half = 0xffff800000000000;
 
@@ -30,7 +31,8 @@ std::optional<Vector> irq_vector(const Context& context, const SyntaxNode& sourc
         context.error(source, fmt::format("the guest has no interrupt with vector {}", text),
                       fmt::format("timer has {:#x}, device {:#x}", abi::timer_vector, abi::device_vector));
     } else {
-        context.error(source, fmt::format("unknown interrupt \"{}\"", text), suggestion(text, words(irq_names)));
+        context.error(source, fmt::format("unknown interrupt \"{}\"", text),
+                      suggestion(text, words(irq_names)));
     }
     return std::nullopt;
 }
@@ -39,8 +41,9 @@ std::optional<Vector> irq_vector(const Context& context, const SyntaxNode& sourc
 bool fault_address(const Context& context, const SyntaxNode& node, Event& event) {
     const auto value = read_number(context.text(node));
     if (!value || *value == 0 || (*value >= user_half_end && *value < kernel_half)) {
-        context.error(node, fmt::format("{} is no address to fault at", context.text(node)),
-                      "user addresses are 0x1 to 0x7fffffffffff, kernel addresses start at 0xffff800000000000");
+        context.error(
+            node, fmt::format("{} is no address to fault at", context.text(node)),
+            "user addresses are 0x1 to 0x7fffffffffff, kernel addresses start at 0xffff800000000000");
         return false;
     }
     event.address = Gva(*value);
@@ -83,8 +86,10 @@ bool asynchronous(EventKind kind) {
     return kind == EventKind::irq || kind == EventKind::nmi || kind == EventKind::machine_check;
 }
 
-/// An event on a CPU is put there whatever the CPU does; one on a thread is caused by the thread's own user code.
-bool fits_cpu(const Context& context, const SyntaxNode& node, const SyntaxNode& event_node, const Event& event) {
+/// An event on a CPU is put there whatever the CPU does; one on a thread is caused by the thread's own user
+/// code.
+bool fits_cpu(const Context& context, const SyntaxNode& node, const SyntaxNode& event_node,
+              const Event& event) {
     if (event.kind == EventKind::call) {
         context.error(node, "a system call is made by a thread, not by a CPU",
                       suggestion("", context.names.thread_names()));
@@ -97,8 +102,8 @@ bool fits_cpu(const Context& context, const SyntaxNode& node, const SyntaxNode& 
     return true;
 }
 
-bool fits_thread(const Context& context, const SyntaxNode& node, const SyntaxNode& event_node, const Event& event,
-                 engine::ThreadIndex thread) {
+bool fits_thread(const Context& context, const SyntaxNode& node, const SyntaxNode& event_node,
+                 const Event& event, engine::ThreadIndex thread) {
     if (asynchronous(event.kind)) {
         context.error(node, fmt::format("{} comes to a CPU, not to a thread", event.text),
                       fmt::format("write \"run {} until user\", then inject it on cpu0", context.text(node)));
@@ -118,8 +123,8 @@ bool fits_thread(const Context& context, const SyntaxNode& node, const SyntaxNod
     return true;
 }
 
-std::optional<Target> build_target(const Context& context, const SyntaxNode& node, const SyntaxNode& event_node,
-                                   const std::optional<Event>& event) {
+std::optional<Target> build_target(const Context& context, const SyntaxNode& node,
+                                   const SyntaxNode& event_node, const std::optional<Event>& event) {
     if (looks_like_cpu(context.text(node))) {
         const auto cpu = context.cpu(node);
         const bool fits = !event || fits_cpu(context, node, event_node, *event);
@@ -161,8 +166,9 @@ std::optional<What> inject(const Context& context, const SyntaxNode& node) {
 std::optional<engine::ThreadIndex> some_user_thread(const Names& names) {
     const auto found = std::find_if(names.threads.begin(), names.threads.end(),
                                     [](const ThreadName& t) { return t.kind == abi::ThreadKind::user; });
-    return found == names.threads.end() ? std::nullopt
-                                        : std::optional(static_cast<engine::ThreadIndex>(found - names.threads.begin()));
+    return found == names.threads.end()
+               ? std::nullopt
+               : std::optional(static_cast<engine::ThreadIndex>(found - names.threads.begin()));
 }
 
 std::optional<What> run(const Context& context, const SyntaxNode& node) {
@@ -173,7 +179,8 @@ std::optional<What> run(const Context& context, const SyntaxNode& node) {
     const SyntaxNode* thread_node = node.child(Syntax::thread);
     const auto thread = thread_node == nullptr ? std::nullopt : context.thread(*thread_node);
     const bool misnamed = thread_node != nullptr && !thread;
-    const auto place = build_place(context, *place_node, true, misnamed ? some_user_thread(context.names) : thread);
+    const auto place =
+        build_place(context, *place_node, true, misnamed ? some_user_thread(context.names) : thread);
     if (!place || misnamed) {
         return std::nullopt;
     }
@@ -192,13 +199,15 @@ std::optional<What> fail_allocations(const Context& context, const SyntaxNode& n
     return engine::AllocPolicy{engine::AllocPolicy::Kind::fail_next, static_cast<std::uint32_t>(*value)};
 }
 
-std::optional<What> expect(const Context& context, const SyntaxNode& node, std::vector<CheckedPredicate>& expects) {
+std::optional<What> expect(const Context& context, const SyntaxNode& node,
+                           std::vector<CheckedPredicate>& expects) {
     const SyntaxNode& body = *node.child(Syntax::predicate);
     auto predicate = build_predicate(context, body);
     if (!predicate) {
         return std::nullopt;
     }
-    expects.push_back({std::move(*predicate), std::string(context.text(body)), context.piece.span(body.begin, body.end)});
+    expects.push_back(
+        {std::move(*predicate), std::string(context.text(body)), context.piece.span(body.begin, body.end)});
     return engine::Expect{expects.size() - 1};
 }
 
@@ -220,18 +229,20 @@ std::string render_run(const engine::RunUntil& run, const Names& names) {
 
 std::string render_policy(const engine::AllocPolicy& policy) {
     switch (policy.kind) {
-        case engine::AllocPolicy::Kind::fail_all: return "fail all allocations";
+        case engine::AllocPolicy::Kind::fail_all:
+            return "fail all allocations";
         case engine::AllocPolicy::Kind::fail_next:
             return fmt::format("fail next {} allocation{}", policy.count, policy.count == 1 ? "" : "s");
-        case engine::AllocPolicy::Kind::allow: break;
+        case engine::AllocPolicy::Kind::allow:
+            break;
     }
     return "allow allocations";
 }
 
 }  // namespace
 
-std::optional<engine::Step> read_step(const Piece& piece, const Names& names, std::vector<CheckedPredicate>& expects,
-                                      Reporter& reporter) {
+std::optional<engine::Step> read_step(const Piece& piece, const Names& names,
+                                      std::vector<CheckedPredicate>& expects, Reporter& reporter) {
     const Context context{piece, names, reporter};
     const auto tree = context.parse(SentenceKind::step);
     if (!tree) {
@@ -240,25 +251,40 @@ std::optional<engine::Step> read_step(const Piece& piece, const Names& names, st
     const SyntaxNode& node = tree->children.front();
     std::optional<What> what;
     switch (node.kind) {
-        case Syntax::step_run: what = run(context, node); break;
-        case Syntax::step_inject: what = inject(context, node); break;
-        case Syntax::step_fail: what = fail_allocations(context, node); break;
-        case Syntax::step_allow: what = engine::AllocPolicy{}; break;
-        default: what = expect(context, node, expects); break;
+        case Syntax::step_run:
+            what = run(context, node);
+            break;
+        case Syntax::step_inject:
+            what = inject(context, node);
+            break;
+        case Syntax::step_fail:
+            what = fail_allocations(context, node);
+            break;
+        case Syntax::step_allow:
+            what = engine::AllocPolicy{};
+            break;
+        default:
+            what = expect(context, node, expects);
+            break;
     }
     return what ? std::optional(engine::Step{std::move(*what), piece.text}) : std::nullopt;
 }
 
 std::string render(const Event& event) {
     switch (event.kind) {
-        case EventKind::irq: return fmt::format("irq({})", word_of(irq_names, event.vector.value()));
-        case EventKind::page_fault: return event.address == Gva{} ? "pf" : fmt::format("pf({})", event.address);
-        case EventKind::call: return render(event.call, abi::ThreadKind::user);
-        default: return word_of(simple_events, event.kind);
+        case EventKind::irq:
+            return fmt::format("irq({})", word_of(irq_names, event.vector.value()));
+        case EventKind::page_fault:
+            return event.address == Gva{} ? "pf" : fmt::format("pf({})", event.address);
+        case EventKind::call:
+            return render(event.call, abi::ThreadKind::user);
+        default:
+            return word_of(simple_events, event.kind);
     }
 }
 
-std::string render(const engine::Step& step, const Names& names, const std::vector<CheckedPredicate>& expects) {
+std::string render(const engine::Step& step, const Names& names,
+                   const std::vector<CheckedPredicate>& expects) {
     if (const auto* run = std::get_if<engine::RunUntil>(&step.what)) {
         return render_run(*run, names);
     }

@@ -1,4 +1,5 @@
-// Sentences: operations of a program, steps of a schedule, places, predicates. Text -> checked model, and back.
+// Sentences: operations of a program, steps of a schedule, places, predicates. Text -> checked model, and
+// back.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +17,10 @@
 
 namespace stackrig::scenario {
 
-inline constexpr std::uint64_t deepest = 15 * 1024;  ///< bytes of stack a call or handler may ask for: 16K less frames
-inline constexpr std::uint32_t most_objects = 16;    ///< mutexes, and event queues, of the guest
-inline constexpr std::uint32_t most_hogged = 32;     ///< frames one thread can hog (abi::Thread::hogged)
+inline constexpr std::uint64_t deepest =
+    15 * 1024;  ///< bytes of stack a call or handler may ask for: 16K less frames
+inline constexpr std::uint32_t most_objects = 16;  ///< mutexes, and event queues, of the guest
+inline constexpr std::uint32_t most_hogged = 32;   ///< frames one thread can hog (abi::Thread::hogged)
 
 /// Decimal or 0x number; nothing on overflow.
 [[nodiscard]] std::optional<std::uint64_t> read_number(std::string_view text);
@@ -26,11 +28,12 @@ inline constexpr std::uint32_t most_hogged = 32;     ///< frames one thread can 
 [[nodiscard]] std::optional<std::uint64_t> read_size(std::string_view text);
 
 /// Each reports everything wrong with its sentence and returns nothing if there was anything.
-[[nodiscard]] std::optional<abi::Op> read_operation(const Piece& piece, abi::ThreadKind kind, const Names& names,
-                                                    Reporter& reporter);
+[[nodiscard]] std::optional<abi::Op> read_operation(const Piece& piece, abi::ThreadKind kind,
+                                                    const Names& names, Reporter& reporter);
 /// `expect` steps append their predicate to `expects` and refer to it by index.
 [[nodiscard]] std::optional<engine::Step> read_step(const Piece& piece, const Names& names,
-                                                    std::vector<CheckedPredicate>& expects, Reporter& reporter);
+                                                    std::vector<CheckedPredicate>& expects,
+                                                    Reporter& reporter);
 [[nodiscard]] std::optional<CheckedPredicate> read_predicate(const Piece& piece, const Names& names,
                                                              Reporter& reporter);
 

@@ -1,8 +1,8 @@
 // Runs the PEGTL grammar, copies its tree, and words its errors.
 #include "vmm/scenario/syntax.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 #include <memory>
 #include <tao/pegtl/contrib/parse_tree.hpp>
 
@@ -161,17 +161,21 @@ SyntaxNode run_grammar(std::string_view sentence) {
 
 SyntaxNode run_grammar(SentenceKind kind, std::string_view sentence) {
     switch (kind) {
-        case SentenceKind::operation: return run_grammar<g::op_sentence>(sentence);
-        case SentenceKind::step: return run_grammar<g::step_sentence>(sentence);
-        case SentenceKind::place: return run_grammar<g::place_sentence>(sentence);
-        case SentenceKind::predicate: break;
+        case SentenceKind::operation:
+            return run_grammar<g::op_sentence>(sentence);
+        case SentenceKind::step:
+            return run_grammar<g::step_sentence>(sentence);
+        case SentenceKind::place:
+            return run_grammar<g::place_sentence>(sentence);
+        case SentenceKind::predicate:
+            break;
     }
     return run_grammar<g::predicate_sentence>(sentence);
 }
 
 bool word_byte(char c) {
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_' || c == '.' || c == '-' ||
-           (static_cast<unsigned char>(c) & 0x80) != 0;
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_' || c == '.' ||
+           c == '-' || (static_cast<unsigned char>(c) & 0x80) != 0;
 }
 
 /// The end of the word, or run of one sort of sign, that starts at `begin`.
@@ -219,8 +223,9 @@ SyntaxError explain(std::string_view sentence, const Mismatch& mismatch) {
     error.end = word_end(sentence, mismatch.byte);
     error.wanted = split(mismatch.expected.words);
     const std::string_view found = sentence.substr(error.begin, error.end - error.begin);
-    error.text = found.empty() ? fmt::format("expected {}, but the sentence ends here", mismatch.expected.what)
-                               : fmt::format("expected {}, found \"{}\"", mismatch.expected.what, found);
+    error.text = found.empty()
+                     ? fmt::format("expected {}, but the sentence ends here", mismatch.expected.what)
+                     : fmt::format("expected {}, found \"{}\"", mismatch.expected.what, found);
     error.meant = operator_meant(found, error.wanted);
     return error;
 }
@@ -228,16 +233,19 @@ SyntaxError explain(std::string_view sentence, const Mismatch& mismatch) {
 }  // namespace
 
 const SyntaxNode* SyntaxNode::child(Syntax wanted) const {
-    const auto found = std::find_if(children.begin(), children.end(), [&](const auto& c) { return c.kind == wanted; });
+    const auto found =
+        std::find_if(children.begin(), children.end(), [&](const auto& c) { return c.kind == wanted; });
     return found == children.end() ? nullptr : &*found;
 }
 
 tl::expected<SyntaxNode, SyntaxError> parse_syntax(SentenceKind kind, std::string_view sentence) {
     if (sentence.size() > longest_sentence) {
-        return tl::make_unexpected(SyntaxError{
-            0, sentence.size(),
-            fmt::format("a sentence of {} bytes is too long: the limit is {}", sentence.size(), longest_sentence),
-            {}});
+        return tl::make_unexpected(
+            SyntaxError{0,
+                        sentence.size(),
+                        fmt::format("a sentence of {} bytes is too long: the limit is {}", sentence.size(),
+                                    longest_sentence),
+                        {}});
     }
     try {
         return run_grammar(kind, sentence);

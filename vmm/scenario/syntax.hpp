@@ -33,9 +33,9 @@ enum class Syntax {
     resched,
     target,
     fail_count,
-    place,  ///< [thread], then one of place_*, then [occurrence]
-    place_step,  ///< number
-    place_mark,  ///< mark_name
+    place,          ///< [thread], then one of place_*, then [occurrence]
+    place_step,     ///< number
+    place_mark,     ///< mark_name
     place_handler,  ///< handler_name
     place_word,
     place_symbol,  ///< symbol_name, [offset]
@@ -63,7 +63,9 @@ struct SyntaxNode {
     std::size_t end = 0;
     std::vector<SyntaxNode> children;
 
-    [[nodiscard]] std::string_view text(std::string_view sentence) const { return sentence.substr(begin, end - begin); }
+    [[nodiscard]] std::string_view text(std::string_view sentence) const {
+        return sentence.substr(begin, end - begin);
+    }
     /// The first child of that kind, or null.
     [[nodiscard]] const SyntaxNode* child(Syntax wanted) const;
 };
@@ -74,7 +76,7 @@ struct SyntaxError {
     std::size_t end = 0;              ///< of the offending word; equal to begin at the end of the sentence
     std::string text;                 ///< `expected a place, found "usr"`
     std::vector<std::string> wanted;  ///< the words that could stand there
-    std::string meant;                ///< what the word is called here, when other languages have it; or empty
+    std::string meant;  ///< what the word is called here, when other languages have it; or empty
 };
 
 enum class SentenceKind { operation, step, place, predicate };
@@ -83,6 +85,7 @@ enum class SentenceKind { operation, step, place, predicate };
 inline constexpr std::size_t longest_sentence = 1000;
 
 /// The root node; its children are the parts of the sentence.
-[[nodiscard]] tl::expected<SyntaxNode, SyntaxError> parse_syntax(SentenceKind kind, std::string_view sentence);
+[[nodiscard]] tl::expected<SyntaxNode, SyntaxError> parse_syntax(SentenceKind kind,
+                                                                 std::string_view sentence);
 
 }  // namespace stackrig::scenario

@@ -1,8 +1,8 @@
 // Schema checks that do not depend on what a key means.
 #include "vmm/scenario/table.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "vmm/scenario/nearest.hpp"
 #include "vmm/scenario/sentence.hpp"
@@ -16,25 +16,47 @@ struct Home {
 };
 /// Where a key belongs that was written elsewhere.
 constexpr Home homes[] = {
-    {"schema", ""},           {"name", ""},           {"why", ""},          {"claims", ""},
-    {"hazards", ""},          {"requires", ""},       {"expect", ""},       {"violation", "expect"},
-    {"also", "expect"},       {"scheme", "[guest]"},  {"repair", "[guest]"}, {"cpus", "[guest]"},
-    {"cache_pages", "[guest]"}, {"reserve_pages", "[guest]"}, {"free_pages", "[guest]"}, {"ram", "[guest]"},
-    {"depth", "[guest.depth]"}, {"kind", "[threads.NAME]"}, {"cpu", "[threads.NAME]"}, {"program", "[threads.NAME]"},
-    {"loop", "[threads.NAME]"}, {"schedule", "[run]"},  {"max_stops", "[run]"}, {"always", "[check]"},
-    {"sometimes", "[check]"}, {"finally", "[check]"},
+    {"schema", ""},
+    {"name", ""},
+    {"why", ""},
+    {"claims", ""},
+    {"hazards", ""},
+    {"requires", ""},
+    {"expect", ""},
+    {"violation", "expect"},
+    {"also", "expect"},
+    {"scheme", "[guest]"},
+    {"repair", "[guest]"},
+    {"cpus", "[guest]"},
+    {"cache_pages", "[guest]"},
+    {"reserve_pages", "[guest]"},
+    {"free_pages", "[guest]"},
+    {"ram", "[guest]"},
+    {"depth", "[guest.depth]"},
+    {"kind", "[threads.NAME]"},
+    {"cpu", "[threads.NAME]"},
+    {"program", "[threads.NAME]"},
+    {"loop", "[threads.NAME]"},
+    {"schedule", "[run]"},
+    {"max_stops", "[run]"},
+    {"always", "[check]"},
+    {"sometimes", "[check]"},
+    {"finally", "[check]"},
 };
 
 std::string home_hint(std::string_view key) {
-    const auto* home = std::find_if(std::begin(homes), std::end(homes), [&](const Home& h) { return key == h.key; });
+    const auto* home =
+        std::find_if(std::begin(homes), std::end(homes), [&](const Home& h) { return key == h.key; });
     if (home == std::end(homes)) {
         return {};
     }
     if (*home->table != '\0') {
         return fmt::format("\"{}\" belongs into {}", key, home->table);
     }
-    return fmt::format("\"{}\" belongs to the top level: in TOML a key behind a [header] is part of that table, so move "
-                       "it above the first header", key);
+    return fmt::format(
+        "\"{}\" belongs to the top level: in TOML a key behind a [header] is part of that table, so move "
+        "it above the first header",
+        key);
 }
 
 }  // namespace
@@ -49,7 +71,8 @@ void Table::only(const std::vector<std::string>& known, std::string_view silent)
             continue;
         }
         std::string hint = home_hint(member.key);
-        error(member.span, fmt::format("unknown key \"{}\"{}", member.key, name_.empty() ? "" : " in " + name_),
+        error(member.span,
+              fmt::format("unknown key \"{}\"{}", member.key, name_.empty() ? "" : " in " + name_),
               hint.empty() ? suggestion(member.key, known) : std::move(hint));
     }
 }
@@ -78,15 +101,17 @@ std::optional<std::string> Table::string(std::string_view key) const {
     return value == nullptr ? std::nullopt : std::optional(value->text.text);
 }
 
-std::optional<std::int64_t> Table::integer(std::string_view key, std::int64_t least, std::int64_t most) const {
+std::optional<std::int64_t> Table::integer(std::string_view key, std::int64_t least,
+                                           std::int64_t most) const {
     const Value* value = get(key, Value::Kind::integer, fmt::format("{}", least).c_str());
     if (value == nullptr) {
         return std::nullopt;
     }
     if (value->integer < least || value->integer > most) {
-        error(value->span, least == most
-                               ? fmt::format("{} must be {}, not {}", path(key), least, value->integer)
-                               : fmt::format("{} must be {} to {}, not {}", path(key), least, most, value->integer));
+        error(value->span,
+              least == most
+                  ? fmt::format("{} must be {}, not {}", path(key), least, value->integer)
+                  : fmt::format("{} must be {} to {}, not {}", path(key), least, most, value->integer));
         return std::nullopt;
     }
     return value->integer;
@@ -97,7 +122,8 @@ std::optional<bool> Table::boolean(std::string_view key) const {
     return value == nullptr ? std::nullopt : std::optional(value->boolean);
 }
 
-std::optional<std::uint64_t> Table::size(std::string_view key, std::uint64_t least, std::uint64_t most) const {
+std::optional<std::uint64_t> Table::size(std::string_view key, std::uint64_t least,
+                                         std::uint64_t most) const {
     const Member* member = value_.member(key);
     if (member == nullptr) {
         return std::nullopt;
@@ -119,13 +145,15 @@ std::optional<std::uint64_t> Table::size(std::string_view key, std::uint64_t lea
                    : n % 1024 == 0 && n != 0    ? fmt::format("{}K", n >> 10)
                                                 : fmt::format("{}", n);
         };
-        error(value.span, fmt::format("{} must be {} to {}, not {}", path(key), text(least), text(most), text(*bytes)));
+        error(value.span,
+              fmt::format("{} must be {} to {}, not {}", path(key), text(least), text(most), text(*bytes)));
         return std::nullopt;
     }
     return bytes;
 }
 
-std::optional<std::size_t> Table::choice(std::string_view key, const std::vector<std::string>& choices) const {
+std::optional<std::size_t> Table::choice(std::string_view key,
+                                         const std::vector<std::string>& choices) const {
     const Value* value = get(key, Value::Kind::string, fmt::format("\"{}\"", choices.front()).c_str());
     if (value == nullptr) {
         return std::nullopt;
@@ -149,7 +177,8 @@ std::vector<const Value*> Table::strings(std::string_view key) const {
         if (item.kind == Value::Kind::string) {
             out.push_back(&item);
         } else {
-            error(item.span, fmt::format("{} is a list of strings, and this is {}", path(key), name_of(item.kind)));
+            error(item.span,
+                  fmt::format("{} is a list of strings, and this is {}", path(key), name_of(item.kind)));
         }
     }
     return out;
@@ -178,10 +207,16 @@ std::optional<std::string> Table::id(std::string_view key, const IdList& known) 
 
 bool Table::check_id(const Value& value, const IdList& known) const {
     const std::string& id = value.text.text;
-    if (!known.has(id)) {
-        error(value.span, fmt::format("unknown {} \"{}\"", known.what, id), id_suggestion(id, known.ids, known.range));
+    if (known.has(id)) {
+        return true;
     }
-    return known.has(id);
+    if (std::find(known.planned.begin(), known.planned.end(), id) != known.planned.end()) {
+        error(value.span, fmt::format("{} {} is not built yet: it can never fire", known.what, id));
+    } else {
+        error(value.span, fmt::format("unknown {} \"{}\"", known.what, id),
+              id_suggestion(id, known.ids, known.range));
+    }
+    return false;
 }
 
 std::optional<Table> Table::table(std::string_view key) const {
@@ -189,9 +224,10 @@ std::optional<Table> Table::table(std::string_view key) const {
     if (value == nullptr) {
         return std::nullopt;
     }
-    const std::string name = name_.empty()           ? fmt::format("[{}]", key)
-                             : name_.ends_with(']') ? fmt::format("{}.{}]", name_.substr(0, name_.size() - 1), key)
-                                                     : fmt::format("{}.{}", name_, key);
+    const std::string name = name_.empty() ? fmt::format("[{}]", key)
+                             : name_.ends_with(']')
+                                 ? fmt::format("{}.{}]", name_.substr(0, name_.size() - 1), key)
+                                 : fmt::format("{}.{}", name_, key);
     return Table(*value, name, reporter_);
 }
 

@@ -1,4 +1,5 @@
-// Typed access to one TOML table: wrong types, ranges and unknown keys are reported here. Private to vmm/scenario.
+// Typed access to one TOML table: wrong types, ranges and unknown keys are reported here. Private to
+// vmm/scenario.
 #pragma once
 
 #include <cstdint>
@@ -24,18 +25,21 @@ class Table {
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] bool has(std::string_view key) const { return value_.member(key) != nullptr; }
 
-    /// Reports each key that is not in `known`, with the nearest known one or the table where it belongs. `silent`: a
-    /// key that gets its own, better message elsewhere.
+    /// Reports each key that is not in `known`, with the nearest known one or the table where it belongs.
+    /// `silent`: a key that gets its own, better message elsewhere.
     void only(const std::vector<std::string>& known, std::string_view silent = {}) const;
     void missing(std::string_view key, std::string hint) const;
 
     [[nodiscard]] std::optional<std::string> string(std::string_view key) const;
-    [[nodiscard]] std::optional<std::int64_t> integer(std::string_view key, std::int64_t least, std::int64_t most) const;
+    [[nodiscard]] std::optional<std::int64_t> integer(std::string_view key, std::int64_t least,
+                                                      std::int64_t most) const;
     [[nodiscard]] std::optional<bool> boolean(std::string_view key) const;
     /// Bytes: 512, "6K", "1M".
-    [[nodiscard]] std::optional<std::uint64_t> size(std::string_view key, std::uint64_t least, std::uint64_t most) const;
+    [[nodiscard]] std::optional<std::uint64_t> size(std::string_view key, std::uint64_t least,
+                                                    std::uint64_t most) const;
     /// Index of the string among `choices`.
-    [[nodiscard]] std::optional<std::size_t> choice(std::string_view key, const std::vector<std::string>& choices) const;
+    [[nodiscard]] std::optional<std::size_t> choice(std::string_view key,
+                                                    const std::vector<std::string>& choices) const;
     /// The strings of an array, other items reported and left out.
     [[nodiscard]] std::vector<const Value*> strings(std::string_view key) const;
     /// An array of known ids, each at most once.

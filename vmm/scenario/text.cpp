@@ -42,7 +42,8 @@ bool whole_character(std::string_view text, std::size_t offset, std::size_t leng
 /// Reads one TOML string literal. TOML 1.0, "String".
 class LiteralWalk {
   public:
-    LiteralWalk(std::string_view text, std::size_t offset, Position at) : text_(text), next_(offset), at_(at) {}
+    LiteralWalk(std::string_view text, std::size_t offset, Position at)
+        : text_(text), next_(offset), at_(at) {}
 
     Piece run() {
         quote_ = peek();
@@ -161,6 +162,14 @@ class LiteralWalk {
 std::size_t utf8_length(std::string_view text, std::size_t offset) {
     const std::size_t length = announced_length(text[offset]);
     return whole_character(text, offset, length) ? length : 1;
+}
+
+std::uint32_t utf8_count(std::string_view text) {
+    std::uint32_t count = 0;
+    for (std::size_t i = 0; i < text.size(); i += utf8_length(text, i)) {
+        ++count;
+    }
+    return count;
 }
 
 std::string printable(std::string_view text) {

@@ -1,4 +1,5 @@
-// Positions in a scenario file: lines, columns in characters (not bytes), and pieces of decoded text that remember them.
+// Positions in a scenario file: lines, columns in characters (not bytes), and pieces of decoded text that
+// remember them.
 #pragma once
 
 #include <cstddef>
@@ -25,6 +26,9 @@ struct Span {
 
 /// Length in bytes of the UTF-8 character at `offset`; 1 for bytes that belong to none.
 [[nodiscard]] std::size_t utf8_length(std::string_view text, std::size_t offset);
+
+/// Characters of `text`; a byte that belongs to none counts as one.
+[[nodiscard]] std::uint32_t utf8_count(std::string_view text);
 
 /// `text` with every byte that is not UTF-8, and every control character but TAB, replaced by U+FFFD.
 [[nodiscard]] std::string printable(std::string_view text);

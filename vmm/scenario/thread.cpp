@@ -1,6 +1,6 @@
 // [threads.NAME]: names, kinds, CPUs and programs.
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "vmm/scenario/loader.hpp"
 #include "vmm/scenario/sentence.hpp"
@@ -15,7 +15,8 @@ constexpr std::size_t most_threads = abi::max_threads - 1;  ///< one is left for
 /// What is wrong with a thread's name; empty when nothing is.
 std::string name_problem(std::string_view name) {
     if (name.empty() || name.size() > longest_name) {
-        return fmt::format("a thread's name has 1 to {} characters, and \"{}\" has {}", longest_name, name, name.size());
+        return fmt::format("a thread's name has 1 to {} characters, and \"{}\" has {}", longest_name, name,
+                           name.size());
     }
     const auto letter = [](char c) { return ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_'; };
     const auto inner = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-'; };
@@ -47,7 +48,8 @@ void Loader::threads() {
     }
     const std::vector<Member>& members = table->value().members;
     if (members.empty() || members.size() > most_threads) {
-        table->error(table->value().span, fmt::format("a scenario has 1 to {} threads, not {}", most_threads, members.size()));
+        table->error(table->value().span,
+                     fmt::format("a scenario has 1 to {} threads, not {}", most_threads, members.size()));
     }
     for (const Member& member : members) {
         thread(member);
@@ -65,8 +67,10 @@ void Loader::thread(const Member& member) {
         reporter_.error(member.span, std::move(problem));
     }
     if (member.value.kind != Value::Kind::table) {
-        reporter_.error(member.span, fmt::format("thread {} must be a table, not {}", member.key, name_of(member.value.kind)),
-                        fmt::format("write [threads.{}] and its keys below", member.key));
+        reporter_.error(
+            member.span,
+            fmt::format("thread {} must be a table, not {}", member.key, name_of(member.value.kind)),
+            fmt::format("write [threads.{}] and its keys below", member.key));
         return;
     }
     const Table table(member.value, fmt::format("[threads.{}]", member.key), reporter_);
@@ -104,24 +108,27 @@ void Loader::program(const Table& table, std::size_t index) {
         plan.program.push_back({abi::OpKind::jump, abi::Sys::null, abi::Via::syscall64, 0, 0, 0});
     }
     if (plan.program.size() > abi::max_ops) {
-        table.error(sentences.empty() ? table.value().span : sentences.back()->span,
-                    fmt::format("the program of {} has {} operations{}; the limit is {}", plan.name, plan.program.size(),
-                                loop ? ", the jump of its loop counted" : "", abi::max_ops));
+        table.error(
+            sentences.empty() ? table.value().span : sentences.back()->span,
+            fmt::format("the program of {} has {} operations{}; the limit is {}", plan.name,
+                        plan.program.size(), loop ? ", the jump of its loop counted" : "", abi::max_ops));
     }
     unreachable(sentences, ops, loop_key);
 }
 
-void Loader::unreachable(const std::vector<const Value*>& sentences, const std::vector<std::optional<abi::Op>>& ops,
-                         const Member* loop) {
+void Loader::unreachable(const std::vector<const Value*>& sentences,
+                         const std::vector<std::optional<abi::Op>>& ops, const Member* loop) {
     for (std::size_t i = 0; i < ops.size(); ++i) {
         if (!ops[i] || !ends_program(*ops[i])) {
             continue;
         }
         const std::string& word = sentences[i]->text.text;
         if (i + 1 < ops.size()) {
-            reporter_.error(sentences[i + 1]->span, fmt::format("never reached: \"{}\" before it does not return", word));
+            reporter_.error(sentences[i + 1]->span,
+                            fmt::format("never reached: \"{}\" before it does not return", word));
         } else if (loop != nullptr) {
-            reporter_.error(loop->span, fmt::format("this loop never starts over: \"{}\" does not return", word));
+            reporter_.error(loop->span,
+                            fmt::format("this loop never starts over: \"{}\" does not return", word));
         }
         return;
     }

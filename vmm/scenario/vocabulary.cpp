@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "vmm/oracle/catalogue.hpp"
+
 namespace stackrig::scenario {
 namespace {
 
@@ -33,11 +35,11 @@ std::vector<std::string> make_hazards() {
 }
 
 std::vector<std::string> make_reserved() {
-    std::vector<std::string> out = {"run",    "until", "inject", "on",          "with",        "need_resched", "fail",
-                                    "next",   "all",   "allow",  "allocations", "allocation",  "expect",       "user",
-                                    "sleeps", "exits", "idle",   "end",         "mark",        "handler",      "deep",
-                                    "call",   "irq",   "pf",     "reserve",     "cache",       "hands",        "free",
-                                    "leaked", "mapped", "pend",  "not",         "loan",        "asleep",      "alive",        "seen"};
+    std::vector<std::string> out = {
+        "run",   "until",       "inject",     "on",     "with", "need_resched", "fail",    "next",  "all",
+        "allow", "allocations", "allocation", "expect", "user", "sleeps",       "exits",   "idle",  "end",
+        "mark",  "handler",     "deep",       "call",   "irq",  "pf",           "reserve", "cache", "hands",
+        "free",  "leaked",      "mapped",     "pend",   "not",  "loan",         "asleep",  "alive", "seen"};
     append_words(out, simple_ops);
     append_words(out, counted_ops);
     append_words(out, call_words);
@@ -89,7 +91,7 @@ bool looks_like_cpu(std::string_view word) {
 
 const IdList& claims() {
     static const IdList list = [] {
-        IdList out{"claim", "C1 to C8", {}};
+        IdList out{"claim", "there are C1 to C8", {}, {}};
         append_range(out.ids, "C", 8);
         return out;
     }();
@@ -97,16 +99,21 @@ const IdList& claims() {
 }
 
 const IdList& hazards() {
-    static const IdList list{"hazard", "HZ-A1 to HZ-A16, B1 to B15, C1 to C8, D1 to D7, E1 to E8, F1 to F6, G1 to G5",
-                             make_hazards()};
+    static const IdList list{"hazard",
+                             "there are HZ-A1 to HZ-A16, B1 to B15, C1 to C8, D1 to D7, E1 to E8, F1 to F6, G1 to G5",
+                             make_hazards(),
+                             {}};
     return list;
 }
 
 const IdList& checks() {
     static const IdList list = [] {
-        IdList out{"check", "INV-1 to INV-33 and LIVE-1 to LIVE-8", {}};
-        append_range(out.ids, "INV-", 33);
-        append_range(out.ids, "LIVE-", 8);
+        IdList out{"check", "`stackrig explain` lists them", {}, {}};
+        for (const oracle::Invariant& invariant : oracle::catalogue()) {
+            out.ids.emplace_back(invariant.id);
+        }
+        append_range(out.planned, "INV-", 33);
+        append_range(out.planned, "LIVE-", 8);
         return out;
     }();
     return list;

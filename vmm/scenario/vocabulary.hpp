@@ -24,15 +24,17 @@ inline constexpr Word<abi::OpKind> simple_ops[] = {
     {"step", abi::OpKind::step}, {"ud2", abi::OpKind::ud2},     {"gp", abi::OpKind::gp},
     {"de", abi::OpKind::de},     {"exit", abi::OpKind::end},
 };
-inline constexpr Word<abi::OpKind> counted_ops[] = {{"hog", abi::OpKind::hog}, {"release", abi::OpKind::release}};
+inline constexpr Word<abi::OpKind> counted_ops[] = {{"hog", abi::OpKind::hog},
+                                                    {"release", abi::OpKind::release}};
 inline constexpr Word<abi::Via> call_words[] = {
     {"syscall", abi::Via::syscall64}, {"syscall32", abi::Via::syscall32}, {"int80", abi::Via::int80}};
 /// What a kthread writes instead of a call word; it enters nothing.
 inline constexpr const char* kthread_call_word = "call";
 
 inline constexpr Word<abi::Sys> system_calls[] = {
-    {"null", abi::Sys::null}, {"lock", abi::Sys::lock},   {"unlock", abi::Sys::unlock}, {"wait", abi::Sys::wait},
-    {"wake", abi::Sys::wake}, {"yield", abi::Sys::yield}, {"exit", abi::Sys::exit},
+    {"null", abi::Sys::null}, {"lock", abi::Sys::lock}, {"unlock", abi::Sys::unlock},
+    {"wait", abi::Sys::wait}, {"wake", abi::Sys::wake}, {"yield", abi::Sys::yield},
+    {"exit", abi::Sys::exit},
 };
 static_assert(std::size(system_calls) == static_cast<std::size_t>(abi::Sys::count));
 /// lock, unlock, wait and wake name a mutex or an event queue.
@@ -43,11 +45,12 @@ static_assert(std::size(system_calls) == static_cast<std::size_t>(abi::Sys::coun
 
 /// Events without arguments.
 inline constexpr Word<engine::EventKind> simple_events[] = {
-    {"nmi", engine::EventKind::nmi},        {"mc", engine::EventKind::machine_check},
-    {"db", engine::EventKind::debug},       {"bp", engine::EventKind::int3},
-    {"ud", engine::EventKind::invalid_op},  {"gp", engine::EventKind::general_protection},
+    {"nmi", engine::EventKind::nmi},       {"mc", engine::EventKind::machine_check},
+    {"db", engine::EventKind::debug},      {"bp", engine::EventKind::int3},
+    {"ud", engine::EventKind::invalid_op}, {"gp", engine::EventKind::general_protection},
 };
-inline constexpr Word<std::uint8_t> irq_names[] = {{"timer", abi::timer_vector}, {"device", abi::device_vector}};
+inline constexpr Word<std::uint8_t> irq_names[] = {{"timer", abi::timer_vector},
+                                                   {"device", abi::device_vector}};
 
 inline constexpr Word<abi::Mark> marks[] = {
 #define X(name, number, text, args) {text, abi::Mark::name},
@@ -57,9 +60,11 @@ inline constexpr Word<abi::Mark> marks[] = {
 
 /// Short names of entries, beside those of the class table.
 inline constexpr Word<abi::Entry> entry_aliases[] = {
-    {"syscall", abi::Entry::syscall64},     {"pf", abi::Entry::page_fault},     {"db", abi::Entry::debug},
-    {"bp", abi::Entry::int3},               {"ud", abi::Entry::invalid_op},     {"gp", abi::Entry::general_protection},
-    {"de", abi::Entry::divide_error},       {"mc", abi::Entry::machine_check},  {"df", abi::Entry::double_fault},
+    {"syscall", abi::Entry::syscall64}, {"pf", abi::Entry::page_fault},
+    {"db", abi::Entry::debug},          {"bp", abi::Entry::int3},
+    {"ud", abi::Entry::invalid_op},     {"gp", abi::Entry::general_protection},
+    {"de", abi::Entry::divide_error},   {"mc", abi::Entry::machine_check},
+    {"df", abi::Entry::double_fault},
 };
 /// The label of each entry's first instruction, as in Linux (guest_asm/).
 inline constexpr Word<abi::Entry> entry_symbols[] = {
@@ -78,7 +83,8 @@ inline constexpr Word<abi::Entry> entry_symbols[] = {
     {"asm_exc_nmi", abi::Entry::nmi},
     {"asm_exc_double_fault", abi::Entry::double_fault},
 };
-static_assert(std::size(entry_symbols) == abi::entry_count - 1, "every entry but `none` has a first instruction");
+static_assert(std::size(entry_symbols) == abi::entry_count - 1,
+              "every entry but `none` has a first instruction");
 /// The entry of `handler(NAME)`.
 [[nodiscard]] std::optional<abi::Entry> find_handler(std::string_view name);
 /// The entry of a `[guest.depth]` key: a name of the class table.
@@ -89,12 +95,14 @@ static_assert(std::size(entry_symbols) == abi::entry_count - 1, "every entry but
 template <class Table>
 [[nodiscard]] auto find_word(const Table& table, std::string_view text)
     -> std::optional<decltype(std::begin(table)->value)> {
-    const auto found = std::find_if(std::begin(table), std::end(table), [&](const auto& w) { return text == w.text; });
+    const auto found =
+        std::find_if(std::begin(table), std::end(table), [&](const auto& w) { return text == w.text; });
     return found == std::end(table) ? std::nullopt : std::optional(found->value);
 }
 template <class Table>
 [[nodiscard]] const char* word_of(const Table& table, const decltype(std::begin(table)->value)& value) {
-    return std::find_if(std::begin(table), std::end(table), [&](const auto& w) { return w.value == value; })->text;
+    return std::find_if(std::begin(table), std::end(table), [&](const auto& w) { return w.value == value; })
+        ->text;
 }
 template <class Table>
 [[nodiscard]] std::vector<std::string> words(const Table& table) {
@@ -113,12 +121,15 @@ template <class Table>
 /// Ids of one sort that a scenario may name.
 struct IdList {
     const char* what;   ///< "claim"
-    const char* range;  ///< "C1 to C8"
+    const char* range;  ///< "there are C1 to C8"
     std::vector<std::string> ids;
-    [[nodiscard]] bool has(std::string_view id) const { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
+    std::vector<std::string> planned;  ///< ids that the documents have and this build does not
+    [[nodiscard]] bool has(std::string_view id) const {
+        return std::find(ids.begin(), ids.end(), id) != ids.end();
+    }
 };
 [[nodiscard]] const IdList& claims();   ///< of the mail
 [[nodiscard]] const IdList& hazards();  ///< of the hazard catalogue
-[[nodiscard]] const IdList& checks();   ///< INV- and LIVE-
+[[nodiscard]] const IdList& checks();   ///< of the oracle
 
 }  // namespace stackrig::scenario

@@ -27,6 +27,12 @@ StepClass classify(const cs_insn& insn) {
         case X86_INS_PUSHF:
         case X86_INS_PUSHFD:
         case X86_INS_PUSHFQ: return StepClass::pushf;
+        case X86_INS_POPF:
+        case X86_INS_POPFD:
+        case X86_INS_POPFQ: return StepClass::popf;
+        case X86_INS_IRET:
+        case X86_INS_IRETD:
+        case X86_INS_IRETQ: return StepClass::iret;
         case X86_INS_STI: return StepClass::shadowing;
         case X86_INS_INT:
         case X86_INS_INT3:

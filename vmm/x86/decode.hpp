@@ -18,6 +18,8 @@ enum class StepClass {
     syscall,      ///< RFLAGS is masked by FMASK: TF would be lost
     sysret,       ///< RFLAGS comes from R11
     pushf,        ///< TF would be seen on the stack
+    popf,         ///< may load a TF of the guest's own
+    iret,         ///< likewise
     shadowing,    ///< STI, MOV SS, POP SS: no trap at the next boundary
     software_interrupt,  ///< INT n, INT3, INTO
     halt,

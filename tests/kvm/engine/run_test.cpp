@@ -2,10 +2,15 @@
 #include "vmm/engine/runner.hpp"
 
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
 #include <gtest/gtest.h>
+#include <iterator>
 
 #include "guest/abi/state.hpp"
+#include "guest/abi/layout.hpp"
 #include "tests/kvm/fixture.hpp"
+#include "vmm/x86/decode.hpp"
 
 namespace stackrig::engine {
 namespace {
@@ -51,6 +56,16 @@ class RunTest : public test::KvmTest {
         auto outcome = run(system(), *guest, plan, observer, {});
         EXPECT_TRUE(outcome) << (outcome ? "" : outcome.error().text);
         return outcome ? *outcome : RunOutcome{.end = RunEnd::broken};
+    }
+    /// Bytes of kernel text from the ELF file.
+    std::span<const std::byte> code_at(Gva address) const {
+        const std::uint64_t physical = address.value() - abi::kernel_map_base;
+        for (const x86::ElfSegment& segment : guest->segments()) {
+            if (physical >= segment.physical.value() && physical < segment.physical.value() + segment.bytes.size()) {
+                return segment.bytes.subspan(physical - segment.physical.value());
+            }
+        }
+        return {};
     }
     static abi::Op call(abi::Sys number, abi::Via via = abi::Via::syscall64, std::uint32_t arg = 0, std::uint32_t depth = 0) {
         return {abi::OpKind::call, number, via, arg, depth, 0};
@@ -175,6 +190,56 @@ TEST_F(RunTest, AnIrqWaitsForTheCpuToTakeIt) {
     EXPECT_TRUE(seen.landings[0].exact) << seen.landings[0].detail;
 }
 
+TEST_F(RunTest, SteppingSeesTheSameMarksAsRunningFree) {
+    RunPlan plan;
+    plan.threads = {{.name = "A", .program = {call(abi::Sys::null), call(abi::Sys::null, abi::Via::int80), call(abi::Sys::null, abi::Via::syscall32),
+                                              op(abi::OpKind::touch), op(abi::OpKind::int3), op(abi::OpKind::step), op(abi::OpKind::ud2)}}};
+    plan.schedule = {to_quiet()};
+    Recorder free;
+    Recorder stepped;
+    EXPECT_EQ(run_plan(plan, free).end, RunEnd::finished);
+    plan.check_every_instruction = true;
+    const RunOutcome outcome = run_plan(plan, stepped);
+    EXPECT_EQ(outcome.end, RunEnd::finished) << outcome.detail;
+    EXPECT_EQ(stepped.marks, free.marks);
+    EXPECT_GT(stepped.stops, 5 * free.stops);
+}
+
+TEST_F(RunTest, SteppingVisitsEveryBoundaryOfTheEntryInOrder) {
+    struct Path final : Observer {
+        bool at_stop(const Stop& stop) override {
+            rips.push_back(stop.cpus[0].rip);
+            return true;
+        }
+        bool at_expect(std::size_t, const Stop&) override { return true; }
+        std::vector<Gva> rips;
+    };
+    RunPlan plan;
+    plan.threads = {{.name = "A", .program = {call(abi::Sys::null)}}};
+    plan.check_every_instruction = true;
+    plan.schedule = {to_quiet()};
+    Path path;
+    (void)run_plan(plan, path);
+    // The straight line of entry_SYSCALL_64 up to its first call, by static disassembly.
+    auto decoder = x86::Decoder::create(false);
+    ASSERT_TRUE(decoder);
+    Gva at = *guest->find("entry_SYSCALL_64");
+    const auto start = std::find(path.rips.begin(), path.rips.end(), at);
+    ASSERT_NE(start, path.rips.end()) << "SYSCALL's first boundary was missed";
+    unsigned checked = 0;
+    for (auto visited = start; visited != path.rips.end(); ++visited, ++checked) {
+        EXPECT_EQ(*visited, at) << "boundary " << checked;
+        const auto bytes = code_at(at);
+        const auto instruction = decoder->decode(bytes, at);
+        ASSERT_TRUE(instruction);
+        if (instruction->text.starts_with("call")) {
+            break;
+        }
+        at = at + instruction->length;
+    }
+    EXPECT_GT(checked, 20u);
+}
+
 TEST_F(RunTest, AnUnreachablePlaceIsSaidNotWaitedFor) {
     RunPlan plan;
     plan.threads = {{.name = "A", .program = {op(abi::OpKind::spin)}}};
@@ -192,6 +257,75 @@ TEST_F(RunTest, TheBudgetEndsARunAsBudget) {
     plan.schedule = {to_quiet()};
     Recorder seen;
     EXPECT_EQ(run_plan(plan, seen).end, RunEnd::budget);
+}
+
+/// Guests that break: the real image with other bytes at its entry point.
+class BrokenGuestTest : public RunTest {
+  protected:
+    RunOutcome run_entry_code(const std::vector<std::uint8_t>& code) {
+        std::vector<std::byte> bytes = file_bytes();
+        const std::span<const std::byte> boot = guest->segments().front().bytes;
+        std::memcpy(bytes.data() + offset_of(boot), code.data(), code.size());
+        auto broken = x86::Elf::parse(std::move(bytes), "broken.elf");
+        EXPECT_TRUE(broken);
+        Recorder seen;
+        RunPlan plan;
+        plan.threads = {{.name = "A", .program = {}}};
+        plan.schedule = {to_quiet()};
+        auto outcome = run(system(), *broken, plan, seen, {.patience = std::chrono::milliseconds(200)});
+        EXPECT_TRUE(outcome) << (outcome ? "" : outcome.error().text);
+        return outcome ? *outcome : RunOutcome{};
+    }
+    std::vector<std::byte> file_bytes() {
+        std::ifstream file(guest_path(), std::ios::binary);
+        const std::string text{std::istreambuf_iterator<char>(file), {}};
+        const auto* data = reinterpret_cast<const std::byte*>(text.data());
+        return {data, data + text.size()};
+    }
+    /// Where a segment's bytes stand in the file: its first 64 bytes are found there once.
+    std::size_t offset_of(std::span<const std::byte> segment) {
+        const std::vector<std::byte> bytes = file_bytes();
+        const auto at = std::search(bytes.begin(), bytes.end(), segment.begin(), segment.begin() + 64);
+        return static_cast<std::size_t>(at - bytes.begin());
+    }
+};
+
+TEST_F(BrokenGuestTest, ALoopForEverIsStuckNotAPass) {
+    const RunOutcome outcome = run_entry_code({0xeb, 0xfe});
+    EXPECT_EQ(outcome.end, RunEnd::stuck);
+    EXPECT_NE(outcome.detail.find("_start"), std::string::npos) << outcome.detail;
+}
+
+TEST_F(BrokenGuestTest, ATripleFaultIsSaidWithItsPlace) {
+    const RunOutcome outcome = run_entry_code({0x0f, 0x0b});
+    EXPECT_EQ(outcome.end, RunEnd::broken);
+    EXPECT_NE(outcome.detail.find("triple fault"), std::string::npos) << outcome.detail;
+}
+
+TEST_F(BrokenGuestTest, MemoryThatIsNotThereIsNamed) {
+    const RunOutcome outcome = run_entry_code({0xa1, 0x00, 0x00, 0x00, 0xf0});  // mov 0xf0000000, %eax
+    EXPECT_EQ(outcome.end, RunEnd::broken);
+    EXPECT_NE(outcome.detail.find("0xf0000000"), std::string::npos) << outcome.detail;
+}
+
+TEST_F(BrokenGuestTest, AForeignElfAndAnotherVersionAreRefused) {
+    std::vector<std::byte> bytes = file_bytes();
+    const std::string owner = "stackrig";
+    const auto note = std::search(bytes.begin(), bytes.end(), reinterpret_cast<const std::byte*>(owner.data()),
+                                  reinterpret_cast<const std::byte*>(owner.data()) + owner.size() + 1);
+    ASSERT_NE(note, bytes.end());
+    std::vector<std::byte> newer = bytes;
+    newer[static_cast<std::size_t>(note - bytes.begin()) + 12] = std::byte{99};
+    const auto other_version = x86::Elf::parse(newer, "newer.elf");
+    ASSERT_TRUE(other_version);
+    const auto refused = check_guest(*other_version);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().text.find("version 99"), std::string::npos) << refused.error().text;
+    *note = std::byte{'x'};
+    const auto foreign = x86::Elf::parse(bytes, "foreign.elf");
+    ASSERT_TRUE(foreign);
+    EXPECT_FALSE(check_guest(*foreign));
+    EXPECT_TRUE(check_guest(*guest));
 }
 
 }  // namespace

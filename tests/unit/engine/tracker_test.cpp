@@ -126,8 +126,10 @@ TEST_F(TrackerTest, QuietIsIdleOrASecondUndisturbedSpin) {
     happen(mark(Mark::enter_begin, a));
     happen(user(abi::UserMark::spin));
     EXPECT_FALSE(tracker.quiet());
+    happen(BoundaryStop{});
+    EXPECT_FALSE(tracker.quiet());
     happen(user(abi::UserMark::spin));
-    EXPECT_TRUE(tracker.quiet());
+    EXPECT_TRUE(tracker.quiet()) << "instructions stepped in between are no disturbance";
     happen(HaltStop{});
     EXPECT_TRUE(tracker.quiet());
 }

@@ -112,8 +112,9 @@ TEST(Load, PlacesInTheFileAreKept) {
 }
 
 TEST(Load, Defaults) {
-    const Scenario s = must("schema = 1\nname = \"a\"\nwhy = \"b\"\nexpect = \"pass\"\n[threads.A]\nprogram = "
-                            "[\"spin\"]\n[run]\nschedule = [\"run\"]\n");
+    const Scenario s = must(
+        "schema = 1\nname = \"a\"\nwhy = \"b\"\nexpect = \"pass\"\n[threads.A]\nprogram = "
+        "[\"spin\"]\n[run]\nschedule = [\"run\"]\n");
     EXPECT_TRUE(s.expect.pass());
     EXPECT_EQ(s.plan.guest.cpus, 1u);
     EXPECT_EQ(s.plan.guest.cache_pages, 3u);
@@ -135,12 +136,13 @@ TEST(Load, NamesOfALoadedScenarioServeTheCommandLine) {
     EXPECT_TRUE(parse_place("step 4", names));
     const auto wrong = parse_place("A sleps", names);
     ASSERT_FALSE(wrong);
-    EXPECT_EQ(render(wrong.error()),
-              "--at:1:3: error: unknown place \"sleps\": neither a word for places nor a symbol of the guest\n"
-              "    1 | A sleps\n"
-              "      |   ^~~~~\n"
-              "      = did you mean \"sleeps\"?\n\n"
-              "--at: 1 error\n");
+    EXPECT_EQ(
+        render(wrong.error()),
+        "--at:1:3: error: unknown place \"sleps\": neither a word for places nor a symbol of the guest\n"
+        "    1 | A sleps\n"
+        "      |   ^~~~~\n"
+        "      = did you mean \"sleeps\"?\n\n"
+        "--at: 1 error\n");
 }
 
 TEST(Load, AtMost64OperationsTheJumpCounted) {
@@ -149,8 +151,8 @@ TEST(Load, AtMost64OperationsTheJumpCounted) {
         for (std::size_t i = 0; i < operations; ++i) {
             program += "\"touch\",";
         }
-        return "schema = 1\nname = \"a\"\nwhy = \"b\"\n[threads.A]\nprogram = [" + program + "]\nloop = " +
-               (loop ? "true" : "false") + "\n[run]\nschedule = [\"run\"]\n";
+        return "schema = 1\nname = \"a\"\nwhy = \"b\"\n[threads.A]\nprogram = [" + program +
+               "]\nloop = " + (loop ? "true" : "false") + "\n[run]\nschedule = [\"run\"]\n";
     };
     EXPECT_TRUE(check(file(64, false), "f", FakeSymbols{}));
     EXPECT_TRUE(check(file(63, true), "f", FakeSymbols{}));

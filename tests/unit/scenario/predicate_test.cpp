@@ -21,10 +21,14 @@ Predicate parsed(const std::string& text) {
 /// free is 3, leaked is 0, mapped(B) is 4, everything else 1.
 std::int64_t facts(const Fact& fact) {
     switch (fact.kind) {
-        case Fact::Kind::free: return 3;
-        case Fact::Kind::leaked: return 0;
-        case Fact::Kind::mapped: return fact.thread == 1 ? 4 : 1;
-        default: return 1;
+        case Fact::Kind::free:
+            return 3;
+        case Fact::Kind::leaked:
+            return 0;
+        case Fact::Kind::mapped:
+            return fact.thread == 1 ? 4 : 1;
+        default:
+            return 1;
     }
 }
 
@@ -42,9 +46,9 @@ TEST(Predicate, ComparisonsAndConnectives) {
         {"!!free", 1},
         {"mapped(B) == 4 && mapped(A) == 1", 1},
         {"leaked || free == 2 || free == 3", 1},
-        {"free == 3 || leaked && leaked", 1},        // && binds tighter
+        {"free == 3 || leaked && leaked", 1},  // && binds tighter
         {"(free == 3 || leaked) && leaked", 0},
-        {"!leaked == 1", 1},                         // ! binds tighter than ==
+        {"!leaked == 1", 1},  // ! binds tighter than ==
         {"!(leaked == 0)", 0},
         {"free == 0x3", 1},
         {"!(free == 3 && mapped(A) == 4)", 1},
@@ -68,7 +72,8 @@ TEST(Predicate, StopsAtThePartThatDecides) {
 }
 
 TEST(Predicate, FactsCarryTheirArguments) {
-    const std::vector<Fact> found = facts_of(parsed("reserve.users(cpu0) > loan(B) || seen(wait.done) && loan(B)"));
+    const std::vector<Fact> found =
+        facts_of(parsed("reserve.users(cpu0) > loan(B) || seen(wait.done) && loan(B)"));
     ASSERT_EQ(found.size(), 3u);
     EXPECT_EQ(found[0].kind, Fact::Kind::reserve_users);
     EXPECT_EQ(found[0].cpu, CpuId(0));

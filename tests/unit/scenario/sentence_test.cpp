@@ -1,4 +1,5 @@
-// Sentences: each rule of the grammar gives the model it promises, and the canonical text reads back the same.
+// Sentences: each rule of the grammar gives the model it promises, and the canonical text reads back the
+// same.
 #include "vmm/scenario/sentence.hpp"
 
 #include <gtest/gtest.h>
@@ -31,7 +32,8 @@ class Sentence : public ::testing::Test {
 
   protected:
     std::optional<abi::Op> op(const std::string& text, ThreadKind kind = ThreadKind::user) {
-        return read(text, [&](const Piece& p, Reporter& r) { return read_operation(p, kind, guest.names, r); });
+        return read(text,
+                    [&](const Piece& p, Reporter& r) { return read_operation(p, kind, guest.names, r); });
     }
     std::optional<engine::Step> step(const std::string& text) {
         return read(text, [&](const Piece& p, Reporter& r) { return read_step(p, guest.names, expects, r); });
@@ -134,9 +136,10 @@ TEST_F(Sentence, RunSteps) {
 }
 
 TEST_F(Sentence, PlacesThatCannotBeReachedAreErrors) {
-    for (const char* text : {"run until sleeps", "run until exits", "run until K user", "run K until user",
-                             "run until A idle", "run until end", "run until step 1", "run until A",
-                             "run until nowhere", "run until handler(irq)", "run until mark(user)", "run until handler(none)"}) {
+    for (const char* text :
+         {"run until sleeps", "run until exits", "run until K user", "run K until user", "run until A idle",
+          "run until end", "run until step 1", "run until A", "run until nowhere", "run until handler(irq)",
+          "run until mark(user)", "run until handler(none)"}) {
         EXPECT_FALSE(step(text)) << text;
     }
 }
@@ -200,14 +203,27 @@ TEST_F(Sentence, Events) {
 }
 
 TEST_F(Sentence, EventsThatCannotHappenAreErrors) {
-    for (const char* text :
-         {"inject irq(0x1f) on cpu0", "inject irq(0x80) on cpu0", "inject irq(256) on cpu0", "inject nmi on cpu1",
-          "inject pf(0x800000000000) on cpu0", "inject pf(0x1ffffffffffffffff) on cpu0", "inject pf(0) on cpu0",
-          "inject pf on cpu0", "inject pf(0x40000000) on A", "inject syscall null on cpu0",
-          "inject syscall null on K", "inject db on K", "inject call null on A", "inject nmi on C",
-          "inject nmi on A", "inject mc on A", "inject irq(timer) on A", "inject nmi on K",
-          "inject nmi on cpu0 with need_resched", "inject irq(0x21) on cpu0 with need_resched",
-          "inject irq(timer) with need_resched on cpu0 with need_resched"}) {
+    for (const char* text : {"inject irq(0x1f) on cpu0",
+                             "inject irq(0x80) on cpu0",
+                             "inject irq(256) on cpu0",
+                             "inject nmi on cpu1",
+                             "inject pf(0x800000000000) on cpu0",
+                             "inject pf(0x1ffffffffffffffff) on cpu0",
+                             "inject pf(0) on cpu0",
+                             "inject pf on cpu0",
+                             "inject pf(0x40000000) on A",
+                             "inject syscall null on cpu0",
+                             "inject syscall null on K",
+                             "inject db on K",
+                             "inject call null on A",
+                             "inject nmi on C",
+                             "inject nmi on A",
+                             "inject mc on A",
+                             "inject irq(timer) on A",
+                             "inject nmi on K",
+                             "inject nmi on cpu0 with need_resched",
+                             "inject irq(0x21) on cpu0 with need_resched",
+                             "inject irq(timer) with need_resched on cpu0 with need_resched"}) {
         EXPECT_FALSE(step(text)) << text;
     }
 }
@@ -243,13 +259,20 @@ TEST_F(Sentence, ErrorsPointAtTheWord) {
         const char* text;
         std::uint32_t column;
         std::uint32_t length;
-    } cases[] = {{"run A utnil user", 7, 5},           {"run A until usr", 13, 3},
-                 {"inject irq(timmer) on cpu0", 12, 6}, {"inject irq(timer) onn cpu0", 19, 3},
-                 {"inject irq(timer on cpu0", 18, 2},   {"run A until mark(enter.begn)", 18, 10},
-                 {"expect reserve(cpu0) = 3", 22, 1},   {"expect resrve(cpu0) == 3", 8, 6},
-                 {"expect cache(cpu0) == ", 23, 1},     {"fail nxt 3 allocations", 6, 3},
-                 {"run A until user user", 18, 4},      {"expect free && (leaked", 23, 1},
-                 {"expect free = = 1", 13, 1},          {"inject nmi on cpu3", 15, 4}};
+    } cases[] = {{"run A utnil user", 7, 5},
+                 {"run A until usr", 13, 3},
+                 {"inject irq(timmer) on cpu0", 12, 6},
+                 {"inject irq(timer) onn cpu0", 19, 3},
+                 {"inject irq(timer on cpu0", 18, 2},
+                 {"run A until mark(enter.begn)", 18, 10},
+                 {"expect reserve(cpu0) = 3", 22, 1},
+                 {"expect resrve(cpu0) == 3", 8, 6},
+                 {"expect cache(cpu0) == ", 23, 1},
+                 {"fail nxt 3 allocations", 6, 3},
+                 {"run A until user user", 18, 4},
+                 {"expect free && (leaked", 23, 1},
+                 {"expect free = = 1", 13, 1},
+                 {"inject nmi on cpu3", 15, 4}};
     for (const auto& c : cases) {
         EXPECT_FALSE(step(c.text));
         ASSERT_EQ(problems.size(), 1u) << c.text << "\n" << render(problems);
@@ -261,7 +284,8 @@ TEST_F(Sentence, ErrorsPointAtTheWord) {
 TEST_F(Sentence, CanonicalSpelling) {
     EXPECT_EQ(canonical("run   A until  A   user"), "run A until user");
     EXPECT_EQ(canonical("run until A user #1"), "run until A user");
-    EXPECT_EQ(canonical("inject irq( 0xec ) with need_resched on cpu0"), "inject irq(timer) on cpu0 with need_resched");
+    EXPECT_EQ(canonical("inject irq( 0xec ) with need_resched on cpu0"),
+              "inject irq(timer) on cpu0 with need_resched");
     EXPECT_EQ(canonical("inject irq(33) on cpu0"), "inject irq(device) on cpu0");
     EXPECT_EQ(canonical("inject syscall lock deep 2048 on B"), "inject syscall lock 0 deep 2K on B");
     EXPECT_EQ(canonical("inject pf(1073741824) on cpu0"), "inject pf(0x40000000) on cpu0");
@@ -274,11 +298,25 @@ TEST_F(Sentence, CanonicalSpelling) {
 
 TEST_F(Sentence, CanonicalTextReadsBackTheSame) {
     for (const char* text :
-         {"run", "run A until user", "run A until B user #2", "run until mark(exit.pte) #3", "run K until K exits",
-          "run B until handler(device)", "run until idle", "run A until do_syscall_64+0x4 #7", "inject nmi on cpu0",
-          "inject mc on cpu0", "inject irq(device) on cpu0", "inject pf on A", "inject irq(timer) on cpu0 with need_resched",
-          "inject pf(0xffffc90000004ff8) on cpu0", "inject int80 unlock 3 on A", "inject syscall32 exit deep 1536 on B",
-          "fail next 2 allocations", "fail all allocations", "allow allocations",
+         {"run",
+          "run A until user",
+          "run A until B user #2",
+          "run until mark(exit.pte) #3",
+          "run K until K exits",
+          "run B until handler(device)",
+          "run until idle",
+          "run A until do_syscall_64+0x4 #7",
+          "inject nmi on cpu0",
+          "inject mc on cpu0",
+          "inject irq(device) on cpu0",
+          "inject pf on A",
+          "inject irq(timer) on cpu0 with need_resched",
+          "inject pf(0xffffc90000004ff8) on cpu0",
+          "inject int80 unlock 3 on A",
+          "inject syscall32 exit deep 1536 on B",
+          "fail next 2 allocations",
+          "fail all allocations",
+          "allow allocations",
           "expect (free == 1 || leaked > 2) && !pend(A) && (mapped(B) == 4) != (loan(A) >= 1)"}) {
         const std::string once = canonical(text);
         EXPECT_EQ(canonical(once), once);

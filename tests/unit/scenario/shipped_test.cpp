@@ -67,7 +67,8 @@ TEST(Shipped, EachNamesTheCapabilitiesOfItsEvents) {
                                : inject->event.kind == engine::EventKind::nmi           ? "inject.nmi"
                                : inject->event.kind == engine::EventKind::machine_check ? "inject.mc"
                                                                                         : "inject.exception";
-            EXPECT_EQ(std::count(s.capabilities.begin(), s.capabilities.end(), need), 1) << s.file << ": " << need;
+            EXPECT_EQ(std::count(s.capabilities.begin(), s.capabilities.end(), need), 1)
+                << s.file << ": " << need;
         }
     }
 }

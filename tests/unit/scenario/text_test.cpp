@@ -31,12 +31,14 @@ TEST(Text, PlainPieceCountsCharactersNotBytes) {
 
 TEST(Text, EscapesTakeTheColumnsTheyAreWrittenIn) {
     const SourceText source("f", R"(k = "a\tb\u00e9c\\d")");
-    const Piece piece = first_string(source, {1, 5}, "a\tb\xc3\xa9" "c\\d");
-    EXPECT_EQ(piece.span(0, 1), (Span{{1, 6}, 1}));    // a
-    EXPECT_EQ(piece.span(1, 2), (Span{{1, 7}, 2}));    // \t
-    EXPECT_EQ(piece.span(3, 5), (Span{{1, 10}, 6}));   // \u00e9
-    EXPECT_EQ(piece.span(5, 6), (Span{{1, 16}, 1}));   // c
-    EXPECT_EQ(piece.span(7, 8), (Span{{1, 19}, 1}));   // d
+    const Piece piece = first_string(source, {1, 5},
+                                     "a\tb\xc3\xa9"
+                                     "c\\d");
+    EXPECT_EQ(piece.span(0, 1), (Span{{1, 6}, 1}));   // a
+    EXPECT_EQ(piece.span(1, 2), (Span{{1, 7}, 2}));   // \t
+    EXPECT_EQ(piece.span(3, 5), (Span{{1, 10}, 6}));  // \u00e9
+    EXPECT_EQ(piece.span(5, 6), (Span{{1, 16}, 1}));  // c
+    EXPECT_EQ(piece.span(7, 8), (Span{{1, 19}, 1}));  // d
 }
 
 TEST(Text, LiteralStringsHaveNoEscapes) {
@@ -83,10 +85,10 @@ TEST(Text, PrintableReplacesBrokenUtf8AndControlCharacters) {
 TEST(Caret, StandsUnderTheCharacter) {
     EXPECT_EQ(caret_of("abc def", 5, 3), "    ^~~");
     EXPECT_EQ(caret_of("\ta\tb", 4, 1), "\t \t^");
-    EXPECT_EQ(caret_of("日本 x", 4, 1), "     ^");         // wide characters take two cells
-    EXPECT_EQ(caret_of("e\xcc\x81 x", 4, 1), "  ^");       // a combining accent takes none
+    EXPECT_EQ(caret_of("日本 x", 4, 1), "     ^");    // wide characters take two cells
+    EXPECT_EQ(caret_of("e\xcc\x81 x", 4, 1), "  ^");  // a combining accent takes none
     EXPECT_EQ(caret_of("日本", 1, 2), "^~~~");
-    EXPECT_EQ(caret_of("abc", 4, 1), "   ^");              // behind the end of the line
+    EXPECT_EQ(caret_of("abc", 4, 1), "   ^");  // behind the end of the line
 }
 
 TEST(Caret, LongLinesAreCutAroundIt) {
@@ -101,6 +103,16 @@ TEST(Caret, LongLinesAreCutAroundIt) {
     const std::size_t caret = text.find("^~~~") - text.find("      | ");
     EXPECT_EQ(shown, caret);
     EXPECT_LT(text.size(), 500u);
+}
+
+TEST(Reporter, KeepsColumnsInsideTheLineAndOneBehind) {
+    const SourceText source("f", "ab\r\n");
+    Reporter reporter(source);
+    reporter.error({{1, 9}, 1}, "x");
+    reporter.error({{2, 7}, 1}, "y");
+    const Diagnostics found = reporter.take();
+    EXPECT_EQ(found[0].column, 3u);
+    EXPECT_EQ(found[1].column, 1u);
 }
 
 TEST(Reporter, SortsByPlaceAndDropsDuplicates) {

@@ -1,0 +1,116 @@
+// Reports: golden lines, exit codes, KTAP's rules, JSON there and back.
+#include <gtest/gtest.h>
+
+#include "vmm/report/json.hpp"
+#include "vmm/report/ktap.hpp"
+#include "vmm/report/text.hpp"
+
+namespace stackrig::report {
+namespace {
+
+using explore::ScenarioResult;
+using explore::Verdict;
+
+ScenarioResult passed() {
+    return {.file = "scenarios/a.toml", .name = "a", .why = "Because.", .claims = {"C3", "C4"}, .verdict = Verdict::pass, .stops = 28};
+}
+
+ScenarioResult refuted() {
+    ScenarioResult r{.file = "scenarios/b.toml", .name = "b", .why = "Since.", .claims = {"C7"}, .verdict = Verdict::expected_violation,
+                     .expected_id = "INV-19", .stops = 32, .trace_hash = 0xfedcba9876543210};
+    r.violations = {{"INV-19", "A second one is needed.", "cpu0 thread B enter+0x26d", "run B until mark(enter.short)", 32, "picture\n"}};
+    r.landings = {{"irq(timer)", "user_mark+0x7", true, ""}};
+    r.notes = {"INV-17 at stop 24: the reserve holds 0 of 3"};
+    return r;
+}
+
+ScenarioResult with(Verdict verdict, const std::string& reason = "") {
+    ScenarioResult r = passed();
+    r.verdict = verdict;
+    r.reason = reason;
+    return r;
+}
+
+TEST(Text, OneLinePerScenario) {
+    EXPECT_EQ(result_line(passed()), "ok     a                                  C3 C4           28 stops  pass");
+    EXPECT_EQ(result_line(refuted()), "ok     b                                  C7              32 stops  INV-19 violated, as expected");
+    EXPECT_EQ(result_line(with(Verdict::vacuous)).substr(0, 6), "NOT OK") << "nothing examined is never a pass";
+}
+
+TEST(Text, DetailsNameWhatWhereAndHowToSeeItAgain) {
+    EXPECT_EQ(result_details(refuted()),
+              "b: INV-19 violated, as expected (scenarios/b.toml)\n"
+              "  why: Since.\n"
+              "  INV-19 at stop 32, cpu0 thread B enter+0x26d\n"
+              "    A second one is needed.\n"
+              "    during: run B until mark(enter.short)\n"
+              "picture\n"
+              "  on the way, INV-17 at stop 24: the reserve holds 0 of 3\n"
+              "  event irq(timer) hit user_mark+0x7: exactly there\n"
+              "  trace hash fedcba9876543210; see it again: ./rig run scenarios/b.toml --verbose\n");
+}
+
+TEST(Text, ClaimsTableTakesTheShortestCounterexample) {
+    ScenarioResult longer = refuted();
+    longer.file = "scenarios/long.toml";
+    longer.stops = 900;
+    EXPECT_EQ(claims_table({longer, refuted(), passed()}),
+              "The mail's claims, as these scenarios found them:\n"
+              "  C3  enter_from_user_mode() maps three pages, early enough\n"
+              "      held in 1\n"
+              "  C4  exit_to_user_mode() gives them back, late enough\n"
+              "      held in 1\n"
+              "  C7  three reserve pages per CPU are enough for the others\n"
+              "      REFUTED by scenarios/b.toml (INV-19) and 1 more; held in 0\n"
+              "  not tested here: C1 C2 C5 C6 C8\n");
+}
+
+TEST(Text, ExitCodesKeepOutcomesApart) {
+    EXPECT_EQ(exit_code({passed(), refuted()}), 0);
+    EXPECT_EQ(exit_code({passed(), with(Verdict::fail)}), 1);
+    EXPECT_EQ(exit_code({with(Verdict::xpass)}), 1);
+    EXPECT_EQ(exit_code({with(Verdict::vacuous)}), 1);
+    EXPECT_EQ(exit_code({with(Verdict::incomplete)}), 1);
+    EXPECT_EQ(exit_code({with(Verdict::fail), with(Verdict::error)}), 3);
+    EXPECT_EQ(exit_code({with(Verdict::timeout)}), 3);
+    EXPECT_EQ(exit_code({passed(), with(Verdict::skip)}), 0);
+    EXPECT_EQ(exit_code({with(Verdict::skip)}), 77);
+}
+
+TEST(Text, WrapsAtSpacesAndKeepsLongWordsWhole) {
+    EXPECT_EQ(wrap("aa bb cc", 7, 2), "  aa bb\n  cc\n");
+    EXPECT_EQ(wrap("a verylongword b", 6, 0), "a\nverylongword\nb\n");
+}
+
+TEST(Ktap, FollowsItsRules) {
+    EXPECT_EQ(ktap_header(2), "KTAP version 1\n1..2\n");
+    EXPECT_EQ(ktap_result(1, passed()), "ok 1 - a\n");
+    EXPECT_EQ(ktap_result(2, refuted()), "ok 2 - b # XFAIL INV-19\n");
+    EXPECT_EQ(ktap_result(3, with(Verdict::skip, "no inject.mc")), "ok 3 - a # SKIP no inject.mc\n");
+    const std::string failed = ktap_result(4, with(Verdict::vacuous, "never # true"));
+    EXPECT_EQ(failed.substr(failed.rfind("not ok")), "not ok 4 - a # ERROR VACUOUS: never _ true\n");
+    EXPECT_EQ(failed.substr(0, 2), "# ") << "diagnostics come before the result line";
+}
+
+TEST(JsonTest, GoesThereAndBack) {
+    const Json json = to_json(refuted());
+    EXPECT_EQ(json["trace_hash"], "fedcba9876543210");
+    const auto back = result_from_json(Json::parse(json.dump()));
+    ASSERT_TRUE(back) << back.error().text;
+    EXPECT_EQ(to_json(*back), json);
+    EXPECT_EQ(back->violations.at(0).picture, "picture\n");
+}
+
+TEST(JsonTest, NamesWhatCannotBeRead) {
+    Json json = to_json(passed());
+    json.erase("stops");
+    const auto missing = result_from_json(json);
+    ASSERT_FALSE(missing);
+    EXPECT_NE(missing.error().text.find("stops"), std::string::npos) << missing.error().text;
+    json = to_json(passed());
+    json["verdict"] = "splendid";
+    EXPECT_FALSE(result_from_json(json));
+}
+
+}  // namespace
+}  // namespace stackrig::report
