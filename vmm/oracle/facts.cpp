@@ -19,11 +19,13 @@ std::uint64_t Facts::reserve_users(CpuId id) const { return history_.holders(id)
 std::uint64_t Facts::free() const { return view_.free_list.size(); }
 
 std::uint64_t Facts::leaked() const {
-    return static_cast<std::uint64_t>(
+    const auto nowhere = static_cast<std::size_t>(
         std::count_if(view_.stack_frames.begin(), view_.stack_frames.end(), [this](Pfn pfn) {
             const FrameSeen seen = view_.frames->at(pfn);
             return seen.solids == 0 && seen.in_hands == 0;
         }));
+    const std::size_t in_flight = history_.turn().quiet ? 0 : view_.cpus.size();  // as INV-4 has it
+    return nowhere > in_flight ? nowhere - in_flight : 0;
 }
 
 std::uint64_t Facts::mapped(ThreadId t) const {

@@ -1,4 +1,4 @@
-// Following threads through the kernel by marks and privilege level, and frames from place to place.
+// Following threads through the kernel by marks and privilege level.
 #include "vmm/oracle/history.hpp"
 
 #include <algorithm>
@@ -83,16 +83,12 @@ void History::observe(const View& view) {
         cpus_.resize(view.cpus.size());
         by_cpu_.resize(view.cpus.size());
     }
-    if (settled_.size() < view.frames->frame_count()) {
-        settled_.resize(view.frames->frame_count());
-        origin_.resize(view.frames->frame_count());
-    }
     for (std::uint32_t id = 0; id < view.threads.size(); ++id) {
         if (threads_[id].phase == Phase::gone && view.exists(ThreadId(id))) {
             threads_[id] = {};  // the entry of a dead thread serves a new one
         }
     }
-    find_loans(view);
+    frames_.observe(view);
     const bool rest_before = data_at_rest();
     follow_modes(view);
     const engine::StopCause& cause = view.stop->cause;
@@ -378,72 +374,6 @@ void History::note_sources(const View& view) {
             h.visit.alloc_failed = true;
         }
     }
-}
-
-void History::settle(const View& view, std::uint32_t reserve_pages) {
-    const auto whole = [&](std::uint16_t cpu) {
-        return cpu < view.cpus.size() && view.cpus[cpu].belief.reserve.count >= reserve_pages;
-    };
-    for (const Pfn pfn : view.frames->seen()) {
-        const Place place = view.frames->at(pfn).solid;
-        Place& origin = origin_[pfn.value()];
-        if (place.kind != PlaceKind::none) {
-            settled_[pfn.value()] = place;
-        }
-        if (place.kind == PlaceKind::cache || place.kind == PlaceKind::reserve ||
-            place.kind == PlaceKind::free_list) {
-            origin = place;
-        } else if (origin.kind == PlaceKind::reserve && whole(origin.owner)) {
-            origin.kind = PlaceKind::cache;  // repaid with other frames: nothing is on loan any more
-        }
-    }
-    if (view.free_generation != free_generation_) {
-        free_generation_ = view.free_generation;
-        for (const Pfn pfn : view.free_list) {
-            settled_[pfn.value()] = {.kind = PlaceKind::free_list};
-            origin_[pfn.value()] = {.kind = PlaceKind::free_list};
-        }
-    }
-}
-
-void History::find_loans(const View& view) {
-    loans_.clear();
-    for (const Pfn pfn : view.frames->seen()) {
-        const Place at = view.frames->at(pfn).solid;
-        const Place from = origin_[pfn.value()];
-        if (from.kind != PlaceKind::reserve || at.kind != PlaceKind::stack_page || at.page == 0 ||
-            !view.slots[at.owner].owner) {
-            continue;
-        }
-        const ThreadId t = *view.slots[at.owner].owner;
-        const CpuId cpu{from.owner};
-        const auto known = std::find_if(loans_.begin(), loans_.end(),
-                                        [&](const Loan& l) { return l.thread == t && l.cpu == cpu; });
-        if (known == loans_.end()) {
-            loans_.push_back({t, cpu, 1});
-        } else {
-            ++known->pages;
-        }
-    }
-}
-
-std::uint32_t History::lent(ThreadId t, CpuId cpu) const {
-    for (const Loan& loan : loans_) {
-        if (loan.thread == t && loan.cpu == cpu) {
-            return loan.pages;
-        }
-    }
-    return 0;
-}
-
-std::vector<ThreadId> History::holders(CpuId cpu) const {
-    std::vector<ThreadId> found;
-    for (const Loan& loan : loans_) {
-        if (loan.cpu == cpu) {
-            found.push_back(loan.thread);
-        }
-    }
-    return found;
 }
 
 std::uint64_t History::seen(Mark mark, ThreadId t) const {

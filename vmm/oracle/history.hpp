@@ -1,4 +1,4 @@
-// What the oracle remembers between stops: each thread's way through the kernel, and where frames came from.
+// What the oracle remembers between stops: each thread's way through the kernel.
 #pragma once
 
 #include <array>
@@ -10,6 +10,7 @@
 #include "guest/abi/ports.hpp"
 #include "vmm/engine/stop.hpp"
 #include "vmm/oracle/ids.hpp"
+#include "vmm/oracle/provenance.hpp"
 #include "vmm/oracle/view.hpp"
 
 namespace stackrig::oracle {
@@ -82,7 +83,7 @@ class History {
     /// Takes in the stop, before any check.
     void observe(const View& view);
     /// Remembers where frames are, after all checks of the stop. `reserve_pages`: the configured size.
-    void settle(const View& view, std::uint32_t reserve_pages);
+    void settle(const View& view, std::uint32_t reserve_pages) { frames_.settle(view, reserve_pages); }
 
     [[nodiscard]] const ThreadHistory& thread(ThreadId t) const {
         return t.value() < threads_.size() ? threads_[t.value()] : nobody_;
@@ -90,18 +91,11 @@ class History {
     [[nodiscard]] const CpuHistory& cpu(CpuId c) const { return cpus_[c.value()]; }
     [[nodiscard]] const Turn& turn() const { return turn_; }
 
-    /// Last solid place the frame was seen in before this stop.
-    [[nodiscard]] Place settled(Pfn pfn) const {
-        return pfn.value() < settled_.size() ? settled_[pfn.value()] : Place{};
-    }
-    /// Last cache, reserve or free list it came from before this stop; `none` for a page given at birth.
-    [[nodiscard]] Place origin(Pfn pfn) const {
-        return pfn.value() < origin_.size() ? origin_[pfn.value()] : Place{};
-    }
-    /// How many of P1..P3 of `t` came from the reserve of `cpu` and have not been made good.
-    [[nodiscard]] std::uint32_t lent(ThreadId t, CpuId cpu) const;
-    /// Threads that hold pages of the reserve of `cpu`.
-    [[nodiscard]] std::vector<ThreadId> holders(CpuId cpu) const;
+    /// Where frames came from; see Provenance.
+    [[nodiscard]] Place settled(Pfn pfn) const { return frames_.settled(pfn); }
+    [[nodiscard]] Place origin(Pfn pfn) const { return frames_.origin(pfn); }
+    [[nodiscard]] std::uint32_t lent(ThreadId t, CpuId cpu) const { return frames_.lent(t, cpu); }
+    [[nodiscard]] std::vector<ThreadId> holders(CpuId cpu) const { return frames_.holders(cpu); }
 
     /// How often a mark was raised about a thread (of its own, where the mark names none), and by a CPU.
     [[nodiscard]] std::uint64_t seen(abi::Mark mark, ThreadId t) const;
@@ -117,7 +111,6 @@ class History {
     void follow_exit(const View& view, const engine::MarkStop& mark, ThreadId t);
     void follow_life(const View& view, const engine::MarkStop& mark, ThreadId t);
     void note_sources(const View& view);
-    void find_loans(const View& view);
     void start_visit(ThreadId t, abi::Entry entry);
     void arrive(ThreadId t);
     void pass_site(ThreadId t, abi::Entry entry);
@@ -129,15 +122,7 @@ class History {
     abi::Scheme scheme_;
     std::vector<ThreadHistory> threads_;
     std::vector<CpuHistory> cpus_;
-    std::uint64_t free_generation_ = 0;
-    std::vector<Place> settled_;
-    std::vector<Place> origin_;
-    struct Loan {
-        ThreadId thread;
-        CpuId cpu;
-        std::uint32_t pages;
-    };
-    std::vector<Loan> loans_;  ///< of this stop, by thread
+    Provenance frames_;
     Turn turn_;
     std::optional<ThreadId> just_entered_;
     ThreadHistory nobody_;
