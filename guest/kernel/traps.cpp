@@ -32,7 +32,8 @@ bool is_bug(const PtRegs* regs) {
     return regs->ip >= abi::kernel_map_base && *reinterpret_cast<const u16*>(regs->ip) == 0x0b0f;
 }
 
-void do_user_addr_fault(PtRegs* regs, u64 address) {
+// Named in the mail, and places for scenarios: hence never inlined, here and below.
+[[gnu::noinline]] void do_user_addr_fault(PtRegs* regs, u64 address) {
     entry_irq_enable();
     run_handler(Entry::page_fault, true);
     if (!map_demand_page(current(), address)) {
@@ -54,7 +55,7 @@ bool spurious_kernel_fault(u64 error_code, u64 address) {
     return (error_code & pf_instruction) == 0 || (pte & pte_nx) == 0;
 }
 
-void do_int3_user(PtRegs* regs) {
+[[gnu::noinline]] void do_int3_user(PtRegs* regs) {
     entry_cond_irq_enable(regs);
     run_handler(Entry::int3, true);
     local_irq_disable();
@@ -82,7 +83,7 @@ void do_syscall_64(PtRegs* regs, u64 number) {
     syscall_exit_to_user_mode(regs);
 }
 
-static void __do_fast_syscall_32(PtRegs* regs, u64 number) {
+[[gnu::noinline]] static void __do_fast_syscall_32(PtRegs* regs, u64 number) {
     enter_from_user_mode(Entry::syscall32);
     entry_irq_enable();
     regs->ax = run_syscall(number, static_cast<u32>(regs->di), static_cast<u32>(regs->si), Entry::syscall32);
