@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
                  "3 host or rig error, 77 everything skipped.");
     app.require_subcommand(1);
     app.name("./rig");
+    app.footer("./rig test runs every test. ./rig SUBCOMMAND --help says more about each.");
     std::function<int()> chosen;
 
     cli::RunOptions run_options;
@@ -80,7 +81,7 @@ int main(int argc, char** argv) {
     add_host(*doctor, kind, nullptr);
     doctor->callback([&] { chosen = [&] { return cli::doctor(kind, json); }; });
 
-    CLI::App* bench = app.add_subcommand("bench", "what things cost on the chosen host, in ns and in exits");
+    CLI::App* bench = app.add_subcommand("bench", "what an exit, a step, a run and a look at all stacks cost on the chosen host, in ns");
     bench->add_flag("--json", json, "Google Benchmark's JSON");
     add_host(*bench, kind, &npt);
     bench->callback([&] { chosen = [&] { return cli::bench(kind, npt, json); }; });
