@@ -142,7 +142,7 @@ void enter(Thread* t, Entry entry) {
     write_once(pc->hook_active, 1u);
     if (take_ordinary(pc, t)) {
         map_extra(pc, t);
-    } else if (abi::entry_class(entry).may_wait) {
+    } else if (abi::entry_class(entry).listed) {
         hands_to_cache(pc);
         t->source = StackSource::none;
         write_once(t->pend, 1u);

@@ -71,25 +71,6 @@ Vector vector_of(const Event& event) {
     }
 }
 
-/// The first kernel instruction of each entry (guest_asm/entry_64.S).
-constexpr std::pair<abi::Entry, const char*> handler_symbols[] = {
-    {abi::Entry::syscall64, "entry_SYSCALL_64"},
-    {abi::Entry::syscall32, "entry_SYSCALL_compat"},
-    {abi::Entry::int80, "asm_int80_emulation"},
-    {abi::Entry::page_fault, "asm_exc_page_fault"},
-    {abi::Entry::debug, "asm_exc_debug"},
-    {abi::Entry::int3, "asm_exc_int3"},
-    {abi::Entry::invalid_op, "asm_exc_invalid_op"},
-    {abi::Entry::general_protection, "asm_exc_general_protection"},
-    {abi::Entry::divide_error, "asm_exc_divide_error"},
-    {abi::Entry::machine_check, "asm_exc_machine_check"},
-    {abi::Entry::timer, "asm_sysvec_apic_timer_interrupt"},
-    {abi::Entry::device, "asm_common_interrupt"},
-    {abi::Entry::nmi, "asm_exc_nmi"},
-    {abi::Entry::double_fault, "asm_exc_double_fault"},
-};
-static_assert(std::size(handler_symbols) == abi::entry_count - 1);
-
 class Run {
   public:
     Run(const x86::Elf& guest, const RunPlan& plan, Observer& observer, const RunOptions& options,
@@ -342,11 +323,11 @@ Result<std::vector<Gva>> Run::addresses_of(const Place& place) const {
     if (place.kind == Place::Kind::symbol) {
         addresses.push_back(place.address);
     }
-    for (const auto& [entry, name] : handler_symbols) {
+    for (const abi::EntryClass& row : abi::entry_classes) {
         // Entry::none stands for either interrupt.
-        const bool irq = entry == abi::Entry::timer || entry == abi::Entry::device;
-        if (place.kind == Place::Kind::handler && (entry == place.entry || (place.entry == abi::Entry::none && irq))) {
-            STACKRIG_TRY_ASSIGN(const Gva address, guest_symbol(guest_, name));
+        const bool irq = row.entry == abi::Entry::timer || row.entry == abi::Entry::device;
+        if (place.kind == Place::Kind::handler && ((row.entry == place.entry && *row.stub != 0) || (place.entry == abi::Entry::none && irq))) {
+            STACKRIG_TRY_ASSIGN(const Gva address, guest_symbol(guest_, row.stub));
             addresses.push_back(address);
         }
     }

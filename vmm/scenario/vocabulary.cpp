@@ -50,7 +50,7 @@ std::vector<std::string> make_reserved() {
 }  // namespace
 
 std::optional<abi::Entry> find_entry(std::string_view name) {
-    for (const abi::EntryClass& row : abi::seed_literal) {
+    for (const abi::EntryClass& row : abi::entry_classes) {
         if (row.entry != abi::Entry::none && name == row.name) {
             return row.entry;
         }
@@ -65,7 +65,7 @@ std::optional<abi::Entry> find_handler(std::string_view name) {
 
 std::vector<std::string> entry_names() {
     std::vector<std::string> out;
-    for (const abi::EntryClass& row : abi::seed_literal) {
+    for (const abi::EntryClass& row : abi::entry_classes) {
         if (row.entry != abi::Entry::none) {
             out.emplace_back(row.name);
         }

@@ -66,25 +66,6 @@ inline constexpr Word<abi::Entry> entry_aliases[] = {
     {"de", abi::Entry::divide_error},   {"mc", abi::Entry::machine_check},
     {"df", abi::Entry::double_fault},
 };
-/// The label of each entry's first instruction, as in Linux (guest_asm/).
-inline constexpr Word<abi::Entry> entry_symbols[] = {
-    {"entry_SYSCALL_64", abi::Entry::syscall64},
-    {"entry_SYSCALL_compat", abi::Entry::syscall32},
-    {"asm_int80_emulation", abi::Entry::int80},
-    {"asm_exc_page_fault", abi::Entry::page_fault},
-    {"asm_exc_debug", abi::Entry::debug},
-    {"asm_exc_int3", abi::Entry::int3},
-    {"asm_exc_invalid_op", abi::Entry::invalid_op},
-    {"asm_exc_general_protection", abi::Entry::general_protection},
-    {"asm_exc_divide_error", abi::Entry::divide_error},
-    {"asm_exc_machine_check", abi::Entry::machine_check},
-    {"asm_sysvec_apic_timer_interrupt", abi::Entry::timer},
-    {"asm_common_interrupt", abi::Entry::device},
-    {"asm_exc_nmi", abi::Entry::nmi},
-    {"asm_exc_double_fault", abi::Entry::double_fault},
-};
-static_assert(std::size(entry_symbols) == abi::entry_count - 1,
-              "every entry but `none` has a first instruction");
 /// The entry of `handler(NAME)`.
 [[nodiscard]] std::optional<abi::Entry> find_handler(std::string_view name);
 /// The entry of a `[guest.depth]` key: a name of the class table.

@@ -173,7 +173,7 @@ TEST_F(Sentence, AllMarksAndEntriesAreKnown) {
 #define X(name, number, text, args) EXPECT_EQ(place("mark(" text ")").mark, abi::Mark::name);
     STACKRIG_MARKS(X)
 #undef X
-    for (const abi::EntryClass& row : abi::seed_literal) {
+    for (const abi::EntryClass& row : abi::entry_classes) {
         if (row.entry != abi::Entry::none) {
             EXPECT_EQ(place(std::string("handler(") + row.name + ")").entry, row.entry);
         }
