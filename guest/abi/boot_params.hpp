@@ -46,8 +46,9 @@ struct BootParams {
     std::uint32_t bail_outs;   ///< bit per Entry: its handler returns before its IRQ-enable site
     std::uint32_t offline;     ///< bit per CPU: present, but not up at the end of boot
     std::uint32_t softirq_depth;  ///< bytes a softirq uses after each device interrupt; 0: none is raised
+    std::uint32_t reclaim_depth;  ///< bytes alloc_page(GFP_KERNEL) uses when it has to reclaim
+    std::uint32_t crowd;          ///< further user threads, in the address space of the first one
     Policies policies;
-    std::uint32_t reserved;
     ThreadSpec threads[max_threads];
 };
 

@@ -5,6 +5,8 @@
 
 namespace stackrig::abi {
 
+inline constexpr unsigned stash_capacity = 60;  ///< pages that a cache, a reserve or the pool can hold
+
 
 /// What happens to reserve pages when their holder reaches the exit loop, where IRQs go on.
 enum class Repair : std::uint32_t {
@@ -37,8 +39,8 @@ enum class FlushWith : std::uint32_t {
     invlpg,  ///< one page, global or not, in the current address space
     cr3,     ///< MOV CR3: everything that is not global
 };
-/// PTE.G of the extra pages.
-enum class Global : std::uint32_t { off, on };
+/// PTE.G of stack pages: on without page-table isolation, off with it.
+enum class Global : std::uint32_t { on, off };
 /// What an entry that may sleep does when pages are short.
 enum class Wait : std::uint32_t {
     event,   ///< sleeps until an exit or a free brings pages; whoever comes first gets them

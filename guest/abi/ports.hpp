@@ -75,7 +75,7 @@ enum class UserMark : std::uint32_t {
 };
 
 /// What a CPU that relaxes waits for.
-enum class Spin : std::uint32_t { lock = 1, flush, online, on_cpu };
+enum class Spin : std::uint32_t { lock = 1, flush, online };
 
 /// What a flush has invalidated.
 enum class FlushKind : std::uint32_t {

@@ -23,6 +23,7 @@ enum class OpKind : std::uint32_t {
     cpu_up,    ///< kthread: bring CPU `arg` up
     cpu_down,  ///< kthread: take CPU `arg` down
     touch_kernel,  ///< read a kernel address: #PF from user mode, do_kern_addr_fault()
+    refill,    ///< the kernel's own kthread: keep the reserve of its CPU full
     irqs_off,  ///< CLI by ring 3 (IOPL 3): the interrupted context of what follows has IF=0
 };
 
@@ -43,7 +44,6 @@ enum class Sys : std::uint32_t {
     migrate,   ///< go on on CPU `arg`, from the middle of the system call
     dump,      ///< read every word of thread `arg`'s kernel stack
     bad_iret,  ///< return with an SS that IRET refuses
-    watch,     ///< as wait, with the wait entry on the stack, at `depth`
     count
 };
 

@@ -43,7 +43,7 @@ enum class StackSource : std::uint32_t {
     buddy,    ///< the allocator's free list
 };
 
-enum class WaitKind : std::uint32_t { none = 0, mutex, event, pages, frame };
+enum class WaitKind : std::uint32_t { none = 0, mutex, event, pages, frame, work };
 
 /// thread.work bits, Linux's TIF_*.
 inline constexpr std::uint32_t work_need_resched = 1u << 0;
@@ -74,19 +74,20 @@ struct Thread {
     std::uint32_t hogged_count;
     std::uint32_t mm_frames;     ///< its address space's frames, linked by Frame::next
     std::uint32_t demand_index;  ///< which page of the demand area is mapped, plus one; 0: none
-    std::uint32_t on_cpu;        ///< its stack is in use by a CPU (Linux: task_struct::on_cpu)
+    std::uint32_t shed;          ///< its extra pages were taken back while it slept
     std::uint32_t granted;       ///< pages handed to it while it waits, not mapped yet
     std::uint32_t grant[extra_pages];
     std::uint32_t irqs_on_at_entry;  ///< IF of the interrupted user context
-    std::uint32_t last_cpu;          ///< CPU it ran on before this run
+    std::uint32_t last_cpu;          ///< CPU it ran on last
     std::uint64_t flush_generation;  ///< other CPUs must have flushed up to here before its stack is shared
     std::uint64_t lowest_rsp;        ///< for KSTACK_ERASE: lowest stack use of this stay in the kernel
+    std::uint32_t origin_cpu;        ///< CPU from whose cache the extra pages came
+    std::uint32_t shares_mm;         ///< its address space belongs to another thread
     std::uint32_t hogged[32];
     char name[16];
 };
 
 /// A small stack of frames: a CPU's cache, reserve, or the hook's hands.
-inline constexpr unsigned stash_capacity = 60;
 struct FrameStash {
     std::uint32_t count;
     std::uint32_t reserved;
@@ -127,7 +128,7 @@ struct alignas(64) PerCpu {
     std::uint32_t hook_active;  ///< a hook of this CPU is between its first and last step
     std::uint32_t online;       ///< takes threads
     std::uint32_t going_down;
-    std::uint32_t softirq_pending;
+    std::uint32_t in_softirq;   ///< IRQs are on, but nothing can be rescheduled
     std::uint32_t apf_reason;   ///< written by the hypervisor before it raises an asynchronous #PF
     std::uint64_t flush_seen;   ///< generation up to which this CPU has flushed
     Queue run_queue;

@@ -44,6 +44,9 @@ std::vector<std::string> make_reserved() {
     append_words(out, counted_ops);
     append_words(out, call_words);
     append_words(out, simple_events);
+    append_words(out, exceptions);
+    append_words(out, cpu_ops);
+    out.emplace_back("apf");
     return out;
 }
 

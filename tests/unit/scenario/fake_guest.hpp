@@ -20,7 +20,7 @@ struct FakeSymbols : SymbolSource {
     };
     FakeSymbols() {
         for (const auto& row : abi::entry_classes) {
-            table.emplace(row.stub, 0xffffffff80102000 + 0x100 * static_cast<std::uint64_t>(label.value));
+            table.emplace(row.stub, 0xffffffff80102000 + 0x100 * static_cast<std::uint64_t>(row.entry));
         }
     }
     [[nodiscard]] std::optional<Gva> find(std::string_view name) const override {
