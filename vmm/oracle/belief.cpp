@@ -105,7 +105,7 @@ void check_loan(const Scene& s, ThreadId t) {
     const std::uint32_t believed = s.view.thread(t).loan;
     const std::uint32_t lent = lent_by_all(s, t);
     const std::uint32_t lender = s.view.thread(t).loan_cpu;
-    const bool made_good = lender < s.view.cpus.size() && s.view.cpus[lender].belief.reserve.count >= s.reserve_pages;
+    const bool made_good = s.policies.refill != abi::Refill::borrower && lender < s.view.cpus.size() && s.view.cpus[lender].belief.reserve.count >= s.reserve_pages;
     if (believed != lent && !made_good) {
         s.judge.report(
             Inv::i17, {t}, fmt::format("loan of {}", s.name(t)),
