@@ -111,6 +111,7 @@ FakeGuest::FakeGuest(const Setup& setup)
         cpu(i).cpu = i;
         cpu(i).online = 1;
         cpu(i).idle = thread_pointer(i);
+        cpu(i).online = 1;
         cpu(i).current = thread_pointer(i);
         for (std::uint32_t n = 0; n < setup.cache; ++n) {
             push(cpu(i).cache, new_stack_frame());
