@@ -22,7 +22,11 @@ constexpr Invariant all[] = {
      "When exit work or EXIT begins, whether IF was ever seen set in this stay.", file, Basis::rig, everywhere},
 };
 
-bool before_exit_work(Phase phase) {
+bool before_exit_work(const ThreadHistory& h) {
+    const Phase phase = h.phase;
+    if (h.visit.exit_work) {
+        return false;  // which may wait, too
+    }
     return phase == Phase::entry || phase == Phase::enter || phase == Phase::owed || phase == Phase::wait ||
            phase == Phase::kernel || phase == Phase::nmi;
 }
@@ -35,7 +39,7 @@ bool enables(const Scene& s, ThreadId t) {
 void check_never(const Scene& s, const CpuView& cpu) {
     const ThreadId t = *cpu.running;
     const ThreadHistory& h = s.thread(t);
-    if (h.visit.entry == abi::Entry::none || !before_exit_work(h.phase) || enables(s, t) || cpu.belief.in_softirq != 0 ||
+    if (h.visit.entry == abi::Entry::none || !before_exit_work(h) || enables(s, t) || cpu.belief.in_softirq != 0 ||
         !s.judge.examine(Inv::class1) || !cpu.regs.irqs_on()) {
         return;
     }
