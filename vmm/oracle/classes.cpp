@@ -22,9 +22,8 @@ constexpr Invariant all[] = {
      "When exit work or EXIT begins, whether IF was ever seen set in this stay.", file, Basis::rig, everywhere},
 };
 
-bool before_exit_work(Phase phase) {
-    return phase == Phase::entry || phase == Phase::enter || phase == Phase::owed || phase == Phase::wait ||
-           phase == Phase::kernel || phase == Phase::nmi;
+bool before_exit_work(const ThreadHistory& h) {
+    return !h.visit.exit_work && h.phase != Phase::user && h.phase != Phase::dead && h.phase != Phase::left;
 }
 
 bool enables(const Scene& s, ThreadId t) {
@@ -35,7 +34,7 @@ bool enables(const Scene& s, ThreadId t) {
 void check_never(const Scene& s, const CpuView& cpu) {
     const ThreadId t = *cpu.running;
     const ThreadHistory& h = s.thread(t);
-    if (h.visit.entry == abi::Entry::none || !before_exit_work(h.phase) || enables(s, t) || cpu.belief.in_softirq != 0 ||
+    if (h.visit.entry == abi::Entry::none || !before_exit_work(h) || enables(s, t) || cpu.belief.in_softirq != 0 ||
         !s.judge.examine(Inv::class1) || !cpu.regs.irqs_on()) {
         return;
     }
