@@ -19,6 +19,7 @@ constexpr std::chrono::milliseconds deadline{100};
 constexpr std::uint8_t vector_nmi = 2;
 constexpr std::uint8_t vector_bp = 3;
 constexpr std::uint8_t vector_pf = 14;
+constexpr std::uint8_t vector_ud = 6;
 constexpr std::uint8_t vector_mc = 18;
 constexpr std::uint8_t vector_irq = 0x40;
 
@@ -192,6 +193,17 @@ Result<Seen> machine_check(const kvm::System& system, BareGuest& guest) {
     return expect_handler(guest, vector_mc);
 }
 
+/// An exception that no instruction has caused, raised from outside between two instructions of ring 3.
+Result<Seen> exception_from_outside(const kvm::System&, BareGuest& guest) {
+    STACKRIG_TRY(guest.start_user(Code<2>{0xeb, 0xfe}));  // jmp .
+    kvm::Events events;
+    STACKRIG_TRY_ASSIGN(events, guest.cpu().events());
+    events.exception.injected = 1;
+    events.exception.nr = vector_ud;
+    STACKRIG_TRY(guest.cpu().set_events(events));
+    return expect_handler(guest, vector_ud);
+}
+
 Result<Seen> dirty_log(const kvm::System&, BareGuest& guest) {
     // mov byte [BareGuest::data], 1; hlt
     STACKRIG_TRY(guest.start_kernel(Code<9>{0xc6, 0x04, 0x25, 0x00, 0x00, 0x03, 0x00, 0x01, 0xf4}));
@@ -280,6 +292,7 @@ constexpr std::array rows{
     Row{"guest_debug", true, single_step},
     Row{"dirty_log", true, dirty_log},
     Row{"inject.mc", false, machine_check},
+    Row{"inject.exception", false, exception_from_outside},
     Row{"syscall.compat", false, syscall_from_compat},
     Row{"shadow.set", false, shadow_set_from_outside},
     Row{"slot.readonly", false, read_only_slot},

@@ -23,12 +23,7 @@ constexpr Invariant all[] = {
 };
 
 bool before_exit_work(const ThreadHistory& h) {
-    const Phase phase = h.phase;
-    if (h.visit.exit_work) {
-        return false;  // which may wait, too
-    }
-    return phase == Phase::entry || phase == Phase::enter || phase == Phase::owed || phase == Phase::wait ||
-           phase == Phase::kernel || phase == Phase::nmi;
+    return !h.visit.exit_work && h.phase != Phase::user && h.phase != Phase::dead && h.phase != Phase::left;
 }
 
 bool enables(const Scene& s, ThreadId t) {

@@ -144,8 +144,7 @@ void History::follow_mode(const View& view, const CpuView& cpu) {
         start_visit(t, abi::Entry::none);
         just_entered_ = t;
     }
-    const bool before_exit_work = h.phase != Phase::loop && h.phase != Phase::exit && h.phase != Phase::left;
-    h.visit.irqs_seen_on = h.visit.irqs_seen_on || (before_exit_work && !cpu.regs.user_mode() && cpu.regs.irqs_on());
+    h.visit.irqs_seen_on = h.visit.irqs_seen_on || (!h.visit.exit_work && !cpu.regs.user_mode() && cpu.regs.irqs_on());
     const bool own_step = std::holds_alternative<engine::BoundaryStop>(view.stop->cause) && view.stop->cpu == cpu.regs.cpu &&
                           cpu.rsp.where == StackPointer::Where::thread_stack;
     h.visit.enter_steps += h.phase == Phase::enter && own_step ? 1 : 0;
@@ -322,6 +321,7 @@ void History::begin_exit(const View& view, ThreadId t) {
     }
     h.phase = Phase::exit;
     h.hook_cpu = view.stop->cpu;
+    h.visit.exit_work = true;
     ++h.visit.exits;
     h.to_return_count = 0;
     h.visit.lent_at_exit = lent(t, view.stop->cpu);

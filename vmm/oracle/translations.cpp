@@ -183,7 +183,9 @@ void Translations::follow_accesses(const Scene& s) {
         deepest = std::max(deepest.value_or(0), lowest.page);
     }
     for (std::uint8_t i = 0; deepest && i <= *deepest; ++i) {
-        use(s, {SlotId(t.slot), i});
+        if (tlb_.mapped({SlotId(t.slot), i})) {  // deeper than what is mapped is INV-5's affair, and its like
+            use(s, {SlotId(t.slot), i});
+        }
     }
 }
 

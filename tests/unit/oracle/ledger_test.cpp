@@ -114,6 +114,7 @@ TEST(Inv4, HoggedFramesAreAccountedFor) {
 
 /// EXIT of A with one frame going to `where` instead of the cache.
 void exit_astray(Rig& r, const std::function<void(std::uint32_t)>& where) {
+    r.irq_on(r.g.a, Entry::syscall64);
     r.in_kernel(r.g.a);
     r.mark(Mark::exit_begin, r.g.a);
     for (unsigned i = 1; i <= 3; ++i) {

@@ -123,6 +123,7 @@ TEST(Loan, RepaidWithOtherFramesIsOver) {
     r.boundary();
     r.boundary();
     EXPECT_EQ(r.oracle.facts().reserve_users(CpuId(0)), 0u);
+    r.mark(Mark::loop_begin, r.g.a, 1);
     r.set_irqs(true);
     r.mark(Mark::loop_irq_on, r.g.a, 1);
     EXPECT_CLEAN(r);
