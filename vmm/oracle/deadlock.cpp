@@ -20,7 +20,7 @@ constexpr Invariant all[] = {
      "contains which wake-up.",
      file, Basis::claim, under_entry_exit},
     {Inv::i14, "I14", "no CPU waits for ever", "", "",
-     "CPUs do not spin for locks or answers that only each other can give. Inside EXIT it is LIVE-6's affair.",
+     "CPUs do not spin for locks or answers that only each other can give.",
      "When all CPUs spin and none of them can go on.", file, Basis::rig, everywhere},
 };
 
@@ -71,7 +71,7 @@ void check_quiet(const Scene& s) {
 }
 
 void check_spinning(const Scene& s) {
-    Inv inv = Inv::i14;
+    s.judge.examine(Inv::i14);
     std::string text;
     std::vector<ThreadId> threads;
     for (const CpuView& cpu : s.view.cpus) {
@@ -86,11 +86,9 @@ void check_spinning(const Scene& s) {
                             cpu.running ? s.name(*cpu.running) : "nobody", cpu.regs.irqs_on() ? "" : ", IRQs off", what);
         if (cpu.running) {
             threads.push_back(*cpu.running);
-            inv = s.thread(*cpu.running).phase == Phase::exit ? Inv::live6 : inv;
         }
     }
-    s.judge.examine(inv);
-    s.judge.report(inv, std::move(threads), "CPUs", text + ": none of them can go on.");
+    s.judge.report(Inv::i14, std::move(threads), "CPUs", text + ": none of them can go on.");
 }
 
 }  // namespace stackrig::oracle::deadlock

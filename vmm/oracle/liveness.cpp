@@ -35,11 +35,9 @@ constexpr Invariant all[] = {
     {Inv::live5, "LIVE-5", "a killed waiter dies", "", "",
      "A thread with SIGKILL pending does not go on waiting for pages: its death would bring some.",
      "When nothing more can happen without an event, every thread asleep for pages.", file, Basis::derived, everywhere},
-    {Inv::live6, "LIVE-6", "EXIT comes to its end and forgets nothing", "", "",
-     "No CPU spins for ever inside EXIT, and no thread is in user mode with need_resched set.",
-     "When all CPUs spin and none of them can go on (vmm/oracle/deadlock.cpp); at each stop with a CPU at CPL 3, Thread::work of "
-     "the thread there.",
-     file, Basis::rig, everywhere},
+    {Inv::live6, "LIVE-6", "a pending reschedule is not lost", "", "",
+     "No thread is in user mode with need_resched set. (That EXIT comes to its end is I14's affair.)",
+     "At each stop with a CPU at CPL 3, Thread::work of the thread there.", file, Basis::rig, everywhere},
     {Inv::live7, "LIVE-7", "a CPU comes up with its reserve, or not at all", "", "",
      "A CPU that takes threads has the configured number of pages in its reserve from its first moment; one that goes down, or "
      "fails to come up, keeps no pages.",

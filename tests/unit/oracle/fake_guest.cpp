@@ -53,7 +53,7 @@ std::uint32_t FakeGuest::pfn_of(std::uint32_t id, unsigned index) {
 }
 
 void FakeGuest::map(std::uint32_t id, unsigned index, std::uint32_t pfn) {
-    page(id, index) = pfn * abi::page_bytes | leaf_flags;
+    page(id, index) = pfn * abi::page_bytes | leaf_flags | (global_stacks_ ? 0x100u : 0u);
 }
 
 std::uint32_t FakeGuest::new_stack_frame() {
@@ -83,7 +83,7 @@ void FakeGuest::add_thread(const char* name, abi::ThreadKind kind, abi::ThreadSt
 }
 
 FakeGuest::FakeGuest(const Setup& setup)
-    : ram(ram_bytes), a(setup.cpus), b(setup.cpus + 1), k(setup.cpus + 2) {
+    : ram(ram_bytes), a(setup.cpus), b(setup.cpus + 1), k(setup.cpus + 2), global_stacks_(setup.global_stacks) {
     abi::KernelState& ks = state();
     ks.magic = abi::boot_magic;
     ks.version = abi::abi_version;
@@ -123,6 +123,13 @@ FakeGuest::FakeGuest(const Setup& setup)
     for (std::uint32_t n = 0; n < setup.free; ++n) {
         free(next_frame_++);
     }
+}
+
+std::uint64_t FakeGuest::map_kernel_page(std::uint64_t va) {
+    link(state().kernel_cr3, va);
+    const std::uint64_t pa = new_table();
+    pte(va) = pa | leaf_flags;
+    return pa;
 }
 
 std::uint32_t FakeGuest::alloc(abi::FrameUse use) {

@@ -37,6 +37,7 @@ struct Setup {
     std::uint32_t reserve = 3;
     std::uint32_t free = 6;
     std::uint32_t more_users = 0;  ///< user threads besides A and B, named U, after K
+    bool global_stacks = false;    ///< PTE.G of stack pages
     std::uint32_t bail_outs = 0;
     std::vector<engine::ThreadPlan> threads;  ///< programs of A, B, K and so on
     abi::Policies policies = {.cache_cap = abi::stash_capacity};
@@ -82,6 +83,9 @@ class FakeGuest {
     std::uint32_t pfn_of(std::uint32_t id, unsigned index);
     void map(std::uint32_t id, unsigned index, std::uint32_t pfn);
 
+    /// Maps a page anywhere in the kernel half of the kernel's root; returns its physical address.
+    std::uint64_t map_kernel_page(std::uint64_t va);
+
     std::uint32_t alloc(abi::FrameUse use);  ///< pops the free list; 0 when it is empty
     void free(std::uint32_t pfn);
     static void push(abi::FrameStash& stash, std::uint32_t pfn);
@@ -93,6 +97,7 @@ class FakeGuest {
     std::uint32_t new_stack_frame();
     void add_thread(const char* name, abi::ThreadKind kind, abi::ThreadState state);
 
+    bool global_stacks_;
     std::uint64_t next_table_ = 0x200000;
     std::uint32_t next_frame_ = 0x400;
 };

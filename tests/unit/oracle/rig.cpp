@@ -38,6 +38,13 @@ void Rig::stop(engine::StopCause cause, std::uint32_t cpu) {
     }
 }
 
+void Rig::end(engine::Ending ending, std::uint32_t cpu) {
+    const engine::Stop last{index_, 0, CpuId(cpu), engine::HaltStop{}, cpus, g.ram};
+    for (const Violation& v : oracle.at_end(last, ending)) {
+        violations.push_back(v);
+    }
+}
+
 void Rig::mark(Mark which, std::uint64_t x, std::uint64_t y, std::uint64_t z, std::uint32_t cpu) {
     stop(engine::MarkStop{which, {x, y, z}}, cpu);
 }
@@ -196,6 +203,23 @@ void Rig::leave(std::uint32_t id) {
 void Rig::irq_on(std::uint32_t id, Entry entry) {
     set_irqs(true);
     mark(Mark::irq_on, id, static_cast<std::uint64_t>(entry));
+}
+
+void Rig::sleep(std::uint32_t id, abi::WaitKind kind, std::uint32_t object, std::uint32_t to) {
+    set_irqs(false);
+    abi::Thread& t = g.thread(id);
+    t.state = abi::ThreadState::blocked;
+    t.wait_kind = kind;
+    t.wait_object = object;
+    mark(Mark::sleep, id, static_cast<std::uint64_t>(kind), object);
+    switch_to(id, to);
+}
+
+void Rig::wait_for_pages(std::uint32_t id) {
+    enter(id, Entry::syscall64);
+    irq_on(id, Entry::syscall64);
+    mark(Mark::wait_begin, id, static_cast<std::uint64_t>(Entry::syscall64));
+    sleep(id, abi::WaitKind::pages);
 }
 
 bool Rig::fired(Inv inv) const {

@@ -28,6 +28,7 @@ class Rig {
     void stop(engine::StopCause cause, std::uint32_t cpu = 0);
     void mark(Mark which, std::uint64_t x = 0, std::uint64_t y = 0, std::uint64_t z = 0,
               std::uint32_t cpu = 0);
+    void end(engine::Ending ending, std::uint32_t cpu = 0);
     void boundary(std::uint32_t cpu = 0) { stop(engine::BoundaryStop{}, cpu); }
     void user_stop(std::uint32_t cpu = 0) { stop(engine::UserMarkStop{abi::UserMark::op, 0}, cpu); }
 
@@ -54,6 +55,10 @@ class Rig {
     void leave(std::uint32_t id);
     /// irq.on with IRQs on.
     void irq_on(std::uint32_t id, Entry entry);
+    /// `id`, which owes nobody anything, goes to sleep in the kernel; `to` runs.
+    void sleep(std::uint32_t id, abi::WaitKind kind, std::uint32_t object = 0, std::uint32_t to = idle0);
+    /// Enters by a system call, gets no page, waits; idle runs.
+    void wait_for_pages(std::uint32_t id);
     void map_hands(std::uint32_t id);
 
     [[nodiscard]] bool fired(Inv inv) const;
