@@ -41,6 +41,7 @@ class Machine {
     /// Errors: rig for an image that does not fit into RAM; host for what KVM refuses.
     static Result<std::unique_ptr<Machine>> create(const kvm::System& system, const MachineOptions& options);
 
+    [[nodiscard]] std::uint32_t cpus() const { return static_cast<std::uint32_t>(vcpus_.size()); }
     [[nodiscard]] kvm::Vcpu& vcpu(CpuId cpu) { return vcpus_[cpu.value()]; }
     [[nodiscard]] kvm::Memory& memory() { return memory_; }
     [[nodiscard]] kvm::Vm& vm() { return vm_; }
