@@ -19,7 +19,27 @@ std::int64_t number(std::uint64_t value) { return static_cast<std::int64_t>(valu
 
 Watch::Watch(const scenario::Scenario& scenario, const scenario::Names& names, Gpa kernel_state, Symbolise symbolise)
     : scenario_(scenario), names_(names), symbolise_(std::move(symbolise)),
-      oracle_(scenario.plan.guest, kernel_state, scenario.expect.violation), sometimes_(scenario.sometimes.size()) {}
+      oracle_(scenario.plan.guest, kernel_state, scenario.expect.violation), sometimes_(scenario.sometimes.size()) {
+    for (const auto* predicates : {&scenario.always, &scenario.sometimes, &scenario.finally, &scenario.expects}) {
+        for (const scenario::CheckedPredicate& predicate : *predicates) {
+            const auto facts = scenario::facts_of(predicate.predicate);
+            counts_marks_ = counts_marks_ || std::any_of(facts.begin(), facts.end(), [](const Fact& f) { return f.kind == Fact::Kind::seen; });
+        }
+    }
+}
+
+void Watch::restore(const State& state) {
+    oracle_.restore(state.oracle);
+    violations_ = state.violations;
+    failure_ = state.failure;
+    expected_seen_ = state.expected_seen;
+    booted_ = state.booted;
+}
+
+bool Watch::same_future(const State& state) const {
+    return violations_.size() == state.violations.size() && failure_ == state.failure && expected_seen_ == state.expected_seen &&
+           oracle_.same_future(state.oracle) && (!counts_marks_ || oracle_.history().same_counts(state.oracle.history));
+}
 
 std::int64_t Watch::read(const Fact& fact) const {
     const oracle::Facts facts = oracle_.facts();

@@ -36,6 +36,20 @@ class Watch final : public engine::Observer {
     [[nodiscard]] std::string picture(std::span<const oracle::ThreadId> focus, bool everything) const;
     [[nodiscard]] const oracle::Oracle& oracle() const { return oracle_; }
 
+    /// What belongs to a snapshot of the guest: the oracle's model and what this run has shown so far. Which `sometimes` were
+    /// ever true is none of it: that goes on over all runs watched.
+    struct State {
+        oracle::Oracle::State oracle;
+        std::vector<ViolationReport> violations;
+        std::string failure;
+        bool expected_seen = false;
+        bool booted = false;
+    };
+    [[nodiscard]] State save() const { return {oracle_.save(), violations_, failure_, expected_seen_, booted_}; }
+    void restore(const State& state);
+    /// Whether the same future would be judged alike. Counts of marks matter only to a scenario whose predicates ask for them.
+    [[nodiscard]] bool same_future(const State& state) const;
+
   private:
     [[nodiscard]] std::int64_t read(const scenario::Fact& fact) const;
     [[nodiscard]] bool holds(const scenario::CheckedPredicate& predicate) const;
@@ -51,6 +65,7 @@ class Watch final : public engine::Observer {
     std::string failure_;
     bool expected_seen_ = false;
     bool booted_ = false;
+    bool counts_marks_ = false;  // some predicate asks how often a mark was seen
 };
 
 }  // namespace stackrig::explore
