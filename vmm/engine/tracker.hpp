@@ -50,6 +50,11 @@ class Tracker {
 
     /// Nothing more happens without an event: the CPU idles, or its thread has spun twice in user mode undisturbed.
     [[nodiscard]] bool quiet() const { return quiet_; }
+    /// Whether both would answer and count alike from here on, in the same step of the same plan.
+    bool operator==(const Tracker& other) const {
+        return current_ == other.current_ && states_ == other.states_ && preferred_ == other.preferred_ && alloc_ == other.alloc_ &&
+               want_resched_ == other.want_resched_ && quiet_ == other.quiet_ && spun_ == other.spun_ && seen_ == other.seen_;
+    }
     /// "A" or "idle" or "thread 7".
     [[nodiscard]] std::string name(std::uint32_t thread) const;
 
@@ -60,7 +65,7 @@ class Tracker {
     [[nodiscard]] bool concerns(const Place& place, CpuId cpu, std::optional<std::uint32_t> subject) const;
     [[nodiscard]] bool matches(const Place& place, CpuId cpu, const StopCause& cause, std::optional<Gva> breakpoint) const;
 
-    const RunPlan& plan_;
+    const RunPlan* plan_;
     std::vector<std::uint32_t> current_;
     std::vector<State> states_;
     std::optional<ThreadIndex> preferred_;

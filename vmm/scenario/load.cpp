@@ -36,18 +36,15 @@ bool capability_name(std::string_view text) {
 }  // namespace
 
 Scenario Loader::run() {
-    if (const Member* explore = root_.value().member("explore")) {
-        root_.error(explore->span, "[explore] is not built yet: a scenario is one run");
-    }
     root_.only({"schema", "name", "why", "claims", "hazards", "requires", "expect", "schedule", "guest",
-                "threads", "run", "check"},
-               "explore");
+                "threads", "run", "check", "explore"});
     header();
     guest();
     threads();
     schedule();
     checks();
     budget();
+    explore();
     return std::move(scenario_);
 }
 
@@ -285,7 +282,8 @@ void Loader::budget() {
     if (!table) {
         return;
     }
-    table->only({"schedule", "max_stops", "check"});
+    table->only({"schedule", "max_stops", "check", "decisions"});
+    decisions(*table);
     engine::RunPlan& plan = scenario_.plan;
     plan.max_stops = static_cast<std::uint64_t>(
         table->integer("max_stops", 1, 1'000'000'000).value_or(static_cast<std::int64_t>(plan.max_stops)));

@@ -39,6 +39,8 @@ class Loader {
     void checks();
     [[nodiscard]] std::vector<CheckedPredicate> predicates(const Table& check, const char* key);
     void budget();
+    void explore();
+    void decisions(const Table& run);
 
     const Table& root_;
     Reporter& reporter_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -33,6 +34,7 @@ struct Scenario {
         capabilities;  ///< key `requires`: what the host must be able to do, "inject.irq"
     Expectation expect;
     engine::RunPlan plan;
+    std::optional<engine::SweepPlan> sweep;   ///< [explore]: the scenario is not one run but many
     std::vector<CheckedPredicate> always;     ///< true at every stop
     std::vector<CheckedPredicate> sometimes;  ///< true at one stop at least: else VACUOUS
     std::vector<CheckedPredicate> finally;    ///< true at the end
@@ -49,6 +51,10 @@ using Checked = tl::expected<Scenario, Diagnostics>;
 
 /// Reads and checks a file; one that cannot be read gives a Diagnostic with line 0 and the errno name.
 [[nodiscard]] Checked load(const std::filesystem::path& path, const SymbolSource& symbols);
+
+/// The words of `events` in a sweep, and the event that each stands for ("alloc" is none).
+[[nodiscard]] const std::vector<std::string>& sweep_words();
+[[nodiscard]] std::optional<engine::Event> sweep_event(std::string_view word);
 
 /// Names for the places of a loaded scenario, for parse_place(). `symbols` must outlive them.
 [[nodiscard]] Names names_of(const Scenario& scenario, const SymbolSource& symbols);
