@@ -1,55 +1,43 @@
-// The tables of events.
+// Vectors, error codes, entries.
 #include "vmm/engine/events.hpp"
 
+#include <utility>
+
 #include "guest/abi/ports.hpp"
-#include "vmm/engine/steer.hpp"
+#include "vmm/x86/descriptors.hpp"
 
 namespace stackrig::engine {
 namespace {
 
-abi::Entry entry_of(Vector vector) {
+constexpr std::uint64_t kernel_half = 0xffff800000000000;
+
+constexpr std::pair<std::uint8_t, abi::Entry> exceptions[] = {
+    {0, abi::Entry::divide_error},   {1, abi::Entry::debug},          {3, abi::Entry::int3},
+    {4, abi::Entry::overflow},       {5, abi::Entry::bounds},         {6, abi::Entry::invalid_op},
+    {7, abi::Entry::device_not_available}, {10, abi::Entry::invalid_tss}, {11, abi::Entry::segment_not_present},
+    {12, abi::Entry::stack_segment}, {13, abi::Entry::general_protection}, {14, abi::Entry::page_fault},
+    {16, abi::Entry::x87},           {17, abi::Entry::alignment_check}, {19, abi::Entry::simd},
+};
+
+abi::Entry entry_of_interrupt(Vector vector) {
     switch (vector.value()) {
-        case 1: return abi::Entry::debug;
-        case 2: return abi::Entry::nmi;
-        case 3: return abi::Entry::int3;
-        case 6: return abi::Entry::invalid_op;
-        case 13: return abi::Entry::general_protection;
-        case 14: return abi::Entry::page_fault;
-        case 18: return abi::Entry::machine_check;
         case abi::timer_vector: return abi::Entry::timer;
+        case abi::reschedule_vector: return abi::Entry::reschedule;
+        case abi::call_function_vector: return abi::Entry::call_function;
         default: return abi::Entry::device;
     }
 }
 
-Vector vector_of(const Event& event) {
-    switch (event.kind) {
-        case EventKind::nmi: return Vector{2};
-        case EventKind::int3: return Vector{3};
-        case EventKind::machine_check: return Vector{18};
-        default: return native(event).vector;
-    }
-}
-
-/// The first kernel instruction of each entry (guest_asm/entry_64.S).
-constexpr std::pair<abi::Entry, const char*> handler_symbols[] = {
-    {abi::Entry::syscall64, "entry_SYSCALL_64"},
-    {abi::Entry::syscall32, "entry_SYSCALL_compat"},
-    {abi::Entry::int80, "asm_int80_emulation"},
-    {abi::Entry::page_fault, "asm_exc_page_fault"},
-    {abi::Entry::debug, "asm_exc_debug"},
-    {abi::Entry::int3, "asm_exc_int3"},
-    {abi::Entry::invalid_op, "asm_exc_invalid_op"},
-    {abi::Entry::general_protection, "asm_exc_general_protection"},
-    {abi::Entry::divide_error, "asm_exc_divide_error"},
-    {abi::Entry::machine_check, "asm_exc_machine_check"},
-    {abi::Entry::timer, "asm_sysvec_apic_timer_interrupt"},
-    {abi::Entry::device, "asm_common_interrupt"},
-    {abi::Entry::nmi, "asm_exc_nmi"},
-    {abi::Entry::double_fault, "asm_exc_double_fault"},
-};
-static_assert(std::size(handler_symbols) == abi::entry_count - 1);
-
 }  // namespace
+
+std::optional<abi::Entry> entry_of_exception(Vector vector) {
+    for (const auto& [number, entry] : exceptions) {
+        if (number == vector.value()) {
+            return entry;
+        }
+    }
+    return std::nullopt;
+}
 
 machine::NativeEvent native(const Event& event) {
     using machine::Delivery;
@@ -59,28 +47,38 @@ machine::NativeEvent native(const Event& event) {
         case EventKind::machine_check: return {.how = Delivery::machine_check};
         case EventKind::debug: return {.how = Delivery::exception, .vector = Vector{1}};
         case EventKind::int3: return {.how = Delivery::int3};
-        case EventKind::invalid_op: return {.how = Delivery::exception, .vector = Vector{6}};
-        case EventKind::general_protection:
-            return {.how = Delivery::exception, .vector = Vector{13}, .error_code = event.error_code};
+        case EventKind::exception: {
+            machine::NativeEvent raised{.how = Delivery::exception, .vector = event.vector};
+            if (x86::pushes_error_code(event.vector)) {
+                raised.error_code = event.error_code;
+            }
+            return raised;
+        }
         case EventKind::page_fault:
+        case EventKind::async_page_fault:
         case EventKind::call:
             return {.how = Delivery::exception, .vector = Vector{14}, .error_code = event.error_code, .cr2 = event.address};
     }
     return {};
 }
 
-abi::Entry entry_of(const Event& event) { return entry_of(vector_of(event)); }
-
-Result<std::vector<Gva>> handler_addresses(const x86::Elf& guest, abi::Entry entry) {
-    std::vector<Gva> addresses;
-    for (const auto& [handled, name] : handler_symbols) {
-        const bool irq = handled == abi::Entry::timer || handled == abi::Entry::device;
-        if (handled == entry || (entry == abi::Entry::none && irq)) {
-            STACKRIG_TRY_ASSIGN(const Gva address, guest_symbol(guest, name));
-            addresses.push_back(address);
-        }
+abi::Entry entry_of(const Event& event) {
+    switch (event.kind) {
+        case EventKind::irq: return entry_of_interrupt(event.vector);
+        case EventKind::nmi: return abi::Entry::nmi;
+        case EventKind::machine_check: return abi::Entry::machine_check;
+        case EventKind::debug: return abi::Entry::debug;
+        case EventKind::int3: return abi::Entry::int3;
+        case EventKind::page_fault:
+            return event.address.value() >= kernel_half ? abi::Entry::kernel_address : abi::Entry::page_fault;
+        case EventKind::async_page_fault: return abi::Entry::async_page_fault;
+        case EventKind::exception: return entry_of_exception(event.vector).value_or(abi::Entry::none);
+        case EventKind::call:
+            return event.call.via == abi::Via::syscall64   ? abi::Entry::syscall64
+                   : event.call.via == abi::Via::syscall32 ? abi::Entry::syscall32
+                                                           : abi::Entry::int80;
     }
-    return addresses;
+    return abi::Entry::none;
 }
 
 }  // namespace stackrig::engine

@@ -1,12 +1,11 @@
 // What the events of a plan are to the CPU: how they are delivered, and which entry of the kernel they lead to.
 #pragma once
 
-#include <vector>
+#include <optional>
 
 #include "guest/abi/entries.hpp"
 #include "vmm/engine/plan.hpp"
 #include "vmm/machine/deliver.hpp"
-#include "vmm/x86/elf.hpp"
 
 namespace stackrig::engine {
 
@@ -16,7 +15,7 @@ namespace stackrig::engine {
 /// The entry that `event` leads to when the CPU is in user mode.
 [[nodiscard]] abi::Entry entry_of(const Event& event);
 
-/// The first kernel instruction of an entry; of both interrupts for Entry::none.
-[[nodiscard]] Result<std::vector<Gva>> handler_addresses(const x86::Elf& guest, abi::Entry entry);
+/// The entry behind an exception vector; nothing for vectors that no scenario raises. #PF is a user address.
+[[nodiscard]] std::optional<abi::Entry> entry_of_exception(Vector vector);
 
 }  // namespace stackrig::engine

@@ -6,7 +6,7 @@
 
 #include "guest/abi/layout.hpp"
 #include "vmm/engine/boot.hpp"
-#include "vmm/engine/events.hpp"
+#include "vmm/engine/steer.hpp"
 
 namespace stackrig::engine {
 namespace {
@@ -17,6 +17,9 @@ struct Cases : Ts... {
 };
 template <class... Ts>
 Cases(Ts...) -> Cases<Ts...>;
+
+/// Rounds in which every CPU that could run did nothing but wait for another one, after which none ever will do more.
+constexpr unsigned hopeless_rounds = 100;
 
 bool contains(const std::vector<Gva>& addresses, Gva address) {
     return std::find(addresses.begin(), addresses.end(), address) != addresses.end();
@@ -38,8 +41,8 @@ bool Session::State::same_future(const State& other) const {
         return out;
     };
     const auto no_irq = [](const auto& all) { return std::all_of(all.begin(), all.end(), [](const auto& v) { return v.empty(); }); };
-    return step == other.step && booting == other.booting && begun == other.begun && moved == other.moved && reached == other.reached &&
-           active == other.active && over == other.over && stands_on_place() == other.stands_on_place() && tracker == other.tracker &&
+    return step == other.step && booting == other.booting && begun == other.begun && chosen == other.chosen && reached == other.reached &&
+           active == other.active && fruitless == other.fruitless && over == other.over && stands_on_place() == other.stands_on_place() && tracker == other.tracker &&
            ((no_irq(pending_irqs) && no_irq(other.pending_irqs)) || vectors(pending_irqs) == vectors(other.pending_irqs));
 }
 
@@ -47,7 +50,7 @@ Session::Session(const x86::Elf& guest, const RunPlan& plan, Observer& observer,
                  std::unique_ptr<machine::Machine> machine)
     : guest_(guest), plan_(plan), observer_(observer), options_(std::move(options)), machine_(std::move(machine)),
       breakpoints_(*machine_), steppers_(plan.guest.cpus), now_{.tracker = Tracker(plan)} {
-    boot_step_.what = RunUntil{.thread = std::nullopt,
+    boot_step_.what = RunUntil{.thread = std::nullopt, .cpu = CpuId{0},
                                .place = {.kind = Place::Kind::mark, .mark = abi::Mark::boot_done, .text = "the end of the guest's boot"}};
     boot_step_.text = "boot";
     now_.cpus.resize(plan.guest.cpus);
@@ -119,12 +122,14 @@ Result<bool> Session::poise() {
 /// Steps that need no running are over with this.
 Result<void> Session::begin_step(const Step& step) {
     now_.begun = true;
-    now_.moved = false;
+    now_.chosen = false;
     now_.reached = false;
+    now_.fruitless = 0;
     now_.arrival = {};  // a place where the CPU stands already is not the one meant
     return std::visit(Cases{[this](const RunUntil& run) { return begin_run(run); },
                             [this](const RunToQuiet&) {
                                 now_.tracker.prefer(std::nullopt);
+                                now_.tracker.disturb(now_.active);  // what runs shows itself once more
                                 now_.places.clear();
                                 return arm();
                             },
@@ -153,6 +158,7 @@ Result<void> Session::begin_run(const RunUntil& run) {
     STACKRIG_TRY_ASSIGN(now_.places, addresses_of(run.place));
     STACKRIG_TRY(arm());
     now_.reached = now_.tracker.begin(run.place, now_.places);
+    now_.tracker.disturb(focus_of(run));  // what runs shows itself once more
     return {};
 }
 
@@ -175,13 +181,20 @@ Result<bool> Session::proceed(const Step& step) {
         end_step();
         return false;
     }
-    if (!choose_cpu(until != nullptr ? focus_of(*until) : now_.active)) {
-        if (until != nullptr) {
-            cannot_be_reached(*until);
-        } else {
-            end_step();
+    if (!now_.chosen) {
+        if (now_.fruitless > hopeless_rounds * machine_->cpus()) {
+            give_up();
+            return false;
         }
-        return false;
+        if (!choose_cpu(until != nullptr ? focus_of(*until) : now_.active)) {
+            if (until != nullptr) {
+                cannot_be_reached(*until);
+            } else {
+                end_step();
+            }
+            return false;
+        }
+        now_.chosen = true;
     }
     if (const auto decision = arrive()) {
         STACKRIG_TRY(take(*decision));
@@ -191,13 +204,35 @@ Result<bool> Session::proceed(const Step& step) {
 }
 
 CpuId Session::focus_of(const RunUntil& run) const {
-    (void)run;
-    return now_.active;
+    return run.thread ? now_.tracker.home(*run.thread) : run.cpu.value_or(now_.active);
 }
 
+/// Picks the CPU that runs next: `focus` as long as it can do anything itself; else the others, one stop each in turn. False when
+/// none can.
 bool Session::choose_cpu(CpuId focus) {
-    now_.active = focus;
-    return !now_.moved || !now_.tracker.quiet() || !now_.pending_irqs[focus.value()].empty();
+    const bool focus_waits = now_.tracker.relaxing(focus) && now_.active == focus;
+    if (can_act(focus) && !focus_waits) {
+        now_.active = focus;
+        return true;
+    }
+    for (std::uint32_t i = 1; i <= machine_->cpus(); ++i) {
+        const CpuId next{(now_.active.value() + i) % machine_->cpus()};
+        if (can_act(next)) {
+            now_.active = next;
+            return true;
+        }
+    }
+    return false;
+}
+
+void Session::give_up() {
+    std::string who;
+    for (std::uint32_t i = 0; i < machine_->cpus(); ++i) {
+        if (now_.tracker.relaxing(CpuId{i})) {
+            who += fmt::format("{}cpu{} at {}", who.empty() ? "" : ", ", i, guest_.describe(now_.cpus[i].rip));
+        }
+    }
+    end(RunEnd::deadlocked, fmt::format("CPUs wait for each other and none will ever go on: {}", who));
 }
 
 void Session::cannot_be_reached(const RunUntil& run) {
@@ -213,8 +248,13 @@ Result<std::vector<Gva>> Session::addresses_of(const Place& place) const {
     if (place.kind == Place::Kind::symbol) {
         addresses.push_back(place.address);
     }
-    if (place.kind == Place::Kind::handler) {
-        STACKRIG_TRY_ASSIGN(addresses, handler_addresses(guest_, place.entry));
+    for (const abi::EntryClass& row : abi::entry_classes) {
+        // Entry::none stands for either interrupt.
+        const bool irq = row.entry == abi::Entry::timer || row.entry == abi::Entry::device;
+        if (place.kind == Place::Kind::handler && ((row.entry == place.entry && *row.stub != 0) || (place.entry == abi::Entry::none && irq))) {
+            STACKRIG_TRY_ASSIGN(const Gva address, guest_symbol(guest_, row.stub));
+            addresses.push_back(address);
+        }
     }
     return addresses;
 }
@@ -241,7 +281,6 @@ Result<void> Session::arm() {
 }
 
 Result<void> Session::go() {
-    now_.moved = true;
     if (plan_.check_every_instruction && !now_.booting) {
         const std::uint64_t stops = now_.outcome.stops;
         STACKRIG_TRY(step());
@@ -273,7 +312,6 @@ Result<void> Session::go() {
 }
 
 Result<void> Session::step() {
-    now_.moved = true;
     STACKRIG_TRY_ASSIGN(const bool taken, take_pending_irq(false));
     if (taken) {
         return {};
@@ -329,6 +367,13 @@ void Session::stop_stepping() {
 
 RunOutcome Session::finish() {
     now_.outcome.trace_hash = now_.trace.value();
+    bool quiet = now_.outcome.end == RunEnd::finished || now_.outcome.end == RunEnd::unreachable;
+    for (std::uint32_t i = 0; i < machine_->cpus(); ++i) {
+        quiet = quiet && !can_act(CpuId{i});
+    }
+    observer_.at_end(last_stop(), quiet                                            ? Ending::quiet
+                                  : now_.outcome.end == RunEnd::deadlocked ? Ending::deadlocked
+                                                                           : Ending::other);
     if (options_.at_end) {
         options_.at_end();
     }

@@ -24,9 +24,10 @@ class Session {
         std::size_t step = 0;        // schedule step being executed
         bool booting = true;         // the guest has not raised boot.done yet; no step has begun
         bool begun = false;          // the current step
-        bool moved = false;          // the guest was entered since it began
+        bool chosen = false;         // the CPU that runs up to the next stop
         bool reached = false;        // the step's place, by the last stop
         CpuId active;                // the CPU that runs
+        unsigned fruitless = 0;      // stops in a row at which CPUs only waited for each other
         Tracker tracker;
         TraceHash trace;
         std::vector<CpuState> cpus;
@@ -89,6 +90,8 @@ class Session {
     void end_step();
     Result<bool> proceed(const Step& step);
     bool choose_cpu(CpuId focus);
+    [[nodiscard]] bool can_act(CpuId cpu) const { return !now_.tracker.quiet(cpu) || !now_.pending_irqs[cpu.value()].empty(); }
+    void give_up();
     [[nodiscard]] CpuId focus_of(const RunUntil& run) const;
     Result<std::vector<Gva>> addresses_of(const Place& place) const;
     Result<void> arm();
@@ -99,6 +102,7 @@ class Session {
     // session_stops.cpp: what exits mean
     Result<void> on_exit(const kvm::Exit& exit);
     Result<void> on_out(const kvm::IoOut& out);
+    Result<void> on_ipi(const kvm::IoOut& out);
     Result<void> on_in();
     Result<void> open_window();
     Result<bool> take_pending_irq(bool window);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "guest/abi/layout.hpp"
+#include "vmm/engine/boot.hpp"
 #include "vmm/engine/events.hpp"
 #include "vmm/engine/session.hpp"
 #include "vmm/engine/steer.hpp"
@@ -33,6 +34,9 @@ Result<void> Session::inject(const Inject& step) {
 Result<void> Session::inject_native(const Event& event, CpuId cpu) {
     now_.active = cpu;
     STACKRIG_TRY(refresh());
+    if (event.kind == EventKind::async_page_fault) {
+        STACKRIG_TRY(announce_async_page_fault(*machine_, cpu, guest_));
+    }
     if (event.need_resched) {
         now_.tracker.want_resched();
     }
@@ -50,6 +54,7 @@ Result<void> Session::inject_native(const Event& event, CpuId cpu) {
 
 Result<void> Session::steer_thread(const Event& event, ThreadIndex thread) {
     const std::string& name = plan_.threads[thread].name;
+    now_.active = now_.tracker.home(thread);
     STACKRIG_TRY(refresh());
     if (now_.tracker.current(now_.active) != guest_id(plan_.guest, thread) || !here().user_mode()) {
         end(RunEnd::undeliverable, fmt::format("{} needs {} in user mode on {}, but there is {} in {} mode; write \"run {} until user\" first",
@@ -82,7 +87,6 @@ Result<std::optional<std::string>> Session::refusal(const Event& event) {
 }
 
 Result<void> Session::inject_here(const Event& event) {
-    now_.moved = true;
     return inject_native(event, now_.active);
 }
 

@@ -44,6 +44,8 @@ Stop Session::last_stop() const {
 Result<void> Session::show(StopCause cause, std::optional<Gva> breakpoint) {
     STACKRIG_TRY(refresh());
     now_.tracker.observe(now_.active, cause);
+    now_.fruitless = now_.tracker.relaxing(now_.active) ? now_.fruitless + 1 : 0;
+    now_.chosen = false;
     ++now_.outcome.stops;
     now_.last_cause = cause;
     const Stop stop = last_stop();
@@ -88,6 +90,9 @@ Result<void> Session::on_out(const kvm::IoOut& out) {
     if (out.port == static_cast<std::uint16_t>(abi::Port::user_mark)) {
         return show(UserMarkStop{static_cast<abi::UserMark>(out.value), a});
     }
+    if (out.port == static_cast<std::uint16_t>(abi::Port::ipi)) {
+        return on_ipi(out);
+    }
     if (out.port != static_cast<std::uint16_t>(abi::Port::mark)) {
         end(RunEnd::broken, fmt::format("the guest wrote {:#x} to port {:#x}, which is none of the rig's", out.value, out.port));
         return {};
@@ -101,6 +106,28 @@ Result<void> Session::on_out(const kvm::IoOut& out) {
         end(RunEnd::panic, fmt::format("the guest panicked: {}", now_.outcome.console.back()));
     }
     return {};
+}
+
+Result<void> Session::on_ipi(const kvm::IoOut& out) {
+    const CpuId target{static_cast<std::uint32_t>(here().gpr[5])};
+    const Vector vector{static_cast<std::uint8_t>(out.value)};
+    if (target.value() >= machine_->cpus()) {
+        end(RunEnd::broken, fmt::format("the guest sent an interrupt to {}, which does not exist", target));
+        return {};
+    }
+    auto& waiting = now_.pending_irqs[target.value()];
+    if (vector == Vector{0}) {
+        now_.tracker.start(target);
+        STACKRIG_TRY(machine_->start_cpu(target));
+        waiting.clear();
+        steppers_[target.value()].reset();
+    } else if (!now_.tracker.is_down(target) &&
+               std::none_of(waiting.begin(), waiting.end(), [vector](const Event& e) { return e.vector == vector; })) {
+        // One bit of the IRR per vector: a second one before the first is taken is lost (SDM 3A 11.8.4).
+        waiting.push_back({.kind = EventKind::irq, .vector = vector, .text = fmt::format("IPI {:#x} from {}", vector.value(), now_.active)});
+    }
+    now_.tracker.disturb(target);
+    return show(IpiStop{target, vector});
 }
 
 Result<void> Session::on_in() {

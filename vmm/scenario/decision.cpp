@@ -64,7 +64,7 @@ std::optional<engine::Decision> read_decision(const Piece& piece, const Names& n
 
 std::string render(const engine::Decision& decision, const Names& names) {
     if (const auto* inject = std::get_if<engine::InjectAt>(&decision.what)) {
-        return fmt::format("inject {}{} at {}", render(inject->event), inject->event.need_resched ? " with need_resched" : "",
+        return fmt::format("inject {}{} at {}", render(inject->event, names), inject->event.need_resched ? " with need_resched" : "",
                            render(inject->at, names));
     }
     const auto& failure = std::get<engine::FailAllocation>(decision.what);

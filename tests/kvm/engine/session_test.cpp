@@ -17,8 +17,10 @@ using machine::Snapshots;
 using test::must;
 
 struct Blind final : Observer {
-    bool at_stop(const Stop&) override { return true; }
+    bool at_stop(const Stop& s) override { { const CpuState& c = s.cpus[0]; std::string line = fmt::format("{} {} {} {:#x}", s.index, s.cause.index(), c.rip, c.rflags); for (auto g : c.gpr) line += fmt::format(" {:x}", g); lines.push_back(line);} return true; }
+    std::vector<std::string> lines;
     bool at_expect(std::size_t, const Stop&) override { return true; }
+    void at_end(const Stop&, Ending) override {}
 };
 
 class SessionTest : public test::KvmTest {
@@ -49,10 +51,10 @@ class SessionTest : public test::KvmTest {
         plan.guest.free_pages = 2;
         plan.threads = {{.name = "A", .program = {call(abi::Sys::null), call(abi::Sys::wait, abi::Via::int80, 1), op(abi::OpKind::touch), op(abi::OpKind::spin)}},
                         {.name = "B", .program = {call(abi::Sys::null), call(abi::Sys::wake, abi::Via::syscall64, 1), op(abi::OpKind::spin)}}};
-        plan.schedule = {{RunUntil{ThreadIndex{0}, symbol("do_syscall_64")}, "run A until do_syscall_64"},
+        plan.schedule = {{RunUntil{ThreadIndex{0}, {}, symbol("do_syscall_64")}, "run A until do_syscall_64"},
                          {Inject{Event{.kind = EventKind::irq, .vector = Vector(abi::timer_vector), .text = "irq"}, CpuId{0}}, "inject"},
                          {AllocPolicy{AllocPolicy::Kind::fail_next, 1}, "fail"},
-                         {RunUntil{ThreadIndex{0}, {.kind = Place::Kind::sleeps, .thread = ThreadIndex{0}, .text = "A sleeps"}}, "run A until sleeps"},
+                         {RunUntil{ThreadIndex{0}, {}, {.kind = Place::Kind::sleeps, .thread = ThreadIndex{0}, .text = "A sleeps"}}, "run A until sleeps"},
                          to_quiet()};
         return plan;
     }
@@ -147,6 +149,7 @@ TEST_F(SessionTest, ADecisionDoesWhatTheSameEventPutThereDoes) {
         if (at.thread < plan.guest.cpus || must(session->refusal(nmi)) || must(session->machine().vcpu(CpuId{0}).interrupt_shadow()) != 0) {
             continue;
         }
+        blind.lines.clear();
         must(session->inject_here(nmi));
         while (must(session->poise())) {
             must(session->go());
@@ -155,7 +158,9 @@ TEST_F(SessionTest, ADecisionDoesWhatTheSameEventPutThereDoes) {
         RunPlan decided = plan;
         decided.decisions = {{InjectAt{{.kind = Place::Kind::symbol, .thread = ThreadIndex{at.thread - plan.guest.cpus}, .address = at.rip,
                                         .occurrence = at.occurrence}, nmi}, "nmi there"}};
+        const auto first = std::exchange(blind.lines, {});
         const RunOutcome replayed = run_plan(decided);
+        if (replayed.trace_hash != put.trace_hash) { for (auto& l : first) { bool f = std::find(blind.lines.begin(), blind.lines.end(), l) != blind.lines.end(); if (!f) { fmt::print("put  {}\n", l); auto n = l.substr(0, l.find(' ')+1); for (auto& m : blind.lines) if (m.starts_with(n)) fmt::print("repl {}\n", m); break;} } }
         ASSERT_EQ(replayed.end, put.end) << replayed.detail << " / " << put.detail << " at " << guest->describe(at.rip);
         ASSERT_EQ(replayed.stops, put.stops) << guest->describe(at.rip) << " #" << at.occurrence;
         ASSERT_EQ(replayed.trace_hash, put.trace_hash) << guest->describe(at.rip) << " #" << at.occurrence;
@@ -179,6 +184,7 @@ TEST_F(SessionTest, AllocationsFailByNumberOfTheirThread) {
             return true;
         }
         bool at_expect(std::size_t, const Stop&) override { return true; }
+    void at_end(const Stop&, Ending) override {}
         std::vector<std::uint32_t> answers;
     };
     const auto answers = [&](std::optional<FailAllocation> failure) {

@@ -68,7 +68,7 @@ TEST_F(DecisionTest, WhatIsNoDecisionIsRefusedWithTheWord) {
     EXPECT_NE(errors.find("expected \"at\" and a boundary"), std::string::npos) << errors;
     EXPECT_FALSE(read("inject nmi at A user"));
     EXPECT_NE(errors.find("a decision names one instruction"), std::string::npos) << errors;
-    EXPECT_FALSE(read("inject syscall null at do_syscall_64"));
+    EXPECT_FALSE(read("inject syscall lock 0 at do_syscall_64"));
     EXPECT_NE(errors.find("made by a thread's own instruction"), std::string::npos) << errors;
     EXPECT_FALSE(read("inject nmi with need_resched at do_syscall_64"));
     EXPECT_FALSE(read("fail allocation #0 of A"));
