@@ -41,7 +41,10 @@ bool Session::State::same_future(const State& other) const {
         return out;
     };
     const auto no_irq = [](const auto& all) { return std::all_of(all.begin(), all.end(), [](const auto& v) { return v.empty(); }); };
-    return step == other.step && booting == other.booting && begun == other.begun && chosen == other.chosen && reached == other.reached &&
+    const auto lasting = [](const std::vector<FailAllocation>& all) {
+        return std::any_of(all.begin(), all.end(), [](const FailAllocation& f) { return f.and_all_later; });
+    };
+    return lasting(failures) == lasting(other.failures) && step == other.step && booting == other.booting && begun == other.begun && chosen == other.chosen && reached == other.reached &&
            active == other.active && fruitless == other.fruitless && over == other.over && stands_on_place() == other.stands_on_place() && tracker == other.tracker &&
            ((no_irq(pending_irqs) && no_irq(other.pending_irqs)) || vectors(pending_irqs) == vectors(other.pending_irqs));
 }

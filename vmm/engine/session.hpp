@@ -39,6 +39,7 @@ class Session {
         std::vector<std::uint32_t> arrivals;     // per decision: how often its boundary was reached
         std::vector<bool> taken;                 // per decision
         std::vector<std::uint32_t> allocations;  // asked for since the end of boot, per guest thread id
+        std::vector<FailAllocation> failures;    // besides the plan's
         RunOutcome outcome;
         bool over = false;
 
@@ -69,6 +70,9 @@ class Session {
     [[nodiscard]] Result<std::optional<std::string>> refusal(const Event& event);
     /// Puts an event here, as a decision would. Poised, and not refused.
     [[nodiscard]] Result<void> inject_here(const Event& event);
+
+    /// From here on this allocation fails too, as by a decision of the plan. Part of the state.
+    void fail_allocation(const FailAllocation& failure) { now_.failures.push_back(failure); }
 
     [[nodiscard]] const State& state() const { return now_; }
     /// The machine must have been restored to where `state` was taken.

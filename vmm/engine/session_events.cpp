@@ -17,11 +17,13 @@ bool in_user_code(Gva address) { return address.value() < abi::kernel_map_base; 
 }  // namespace
 
 Result<void> Session::deliver(const Event& event) {
+    STACKRIG_TRY(refresh());
+    const bool from_user = here().user_mode();
     STACKRIG_TRY_ASSIGN(const machine::Landing landing, machine::deliver(*machine_, now_.active, native(event), options_.patience));
     now_.fresh = true;
     now_.arrival = {};
     now_.outcome.events.push_back({event.text, landing.boundary, landing.exact, landing.detail});
-    return show(LandedStop{entry_of(event), landing.exact, landing.detail});
+    return show(LandedStop{entry_of(event), from_user, landing.exact, landing.detail});
 }
 
 Result<void> Session::inject(const Inject& step) {
@@ -79,7 +81,7 @@ Result<void> Session::steer_thread(const Event& event, ThreadIndex thread) {
     }
     STACKRIG_TRY_ASSIGN(const std::string detail, verify_steered(*machine_, now_.active, steered));
     now_.outcome.events.push_back({event.text, steered.instruction, detail.empty(), detail});
-    return show(LandedStop{steered.entry, detail.empty(), detail});
+    return show(LandedStop{steered.entry, true, detail.empty(), detail});
 }
 
 Result<std::optional<std::string>> Session::refusal(const Event& event) {
@@ -132,14 +134,17 @@ bool Session::fails_by_decision(std::uint32_t thread) {
     for (const std::uint32_t count : now_.allocations) {
         all += count;
     }
-    bool fails = false;
+    const auto hits = [&](const FailAllocation& failure) {
+        if (failure.thread && guest_id(plan_.guest, *failure.thread) != thread) {
+            return false;
+        }
+        const std::uint32_t count = failure.thread ? now_.allocations[thread] : all;
+        return count == failure.nth || (failure.and_all_later && count > failure.nth);
+    };
+    bool fails = std::any_of(now_.failures.begin(), now_.failures.end(), hits);
     for (std::size_t i = 0; i < plan_.decisions.size(); ++i) {
         const auto* failure = std::get_if<FailAllocation>(&plan_.decisions[i].what);
-        if (failure == nullptr || (failure->thread && guest_id(plan_.guest, *failure->thread) != thread)) {
-            continue;
-        }
-        const std::uint32_t count = failure->thread ? now_.allocations[thread] : all;
-        if (count == failure->nth || (failure->and_all_later && count > failure->nth)) {
+        if (failure != nullptr && hits(*failure)) {
             now_.taken[i] = true;
             fails = true;
         }

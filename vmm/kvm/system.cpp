@@ -131,13 +131,16 @@ Result<std::uint64_t> System::mce_capabilities() const {
 }
 
 bool System::shadow_paging() {
-    for (const char* parameter : {"/sys/module/kvm_amd/parameters/npt", "/sys/module/kvm_intel/parameters/ept"}) {
-        std::ifstream file(parameter);
-        if (char value = 0; file.get(value)) {
-            return value != 'Y' && value != '1';
+    static const bool shadow = [] {
+        for (const char* parameter : {"/sys/module/kvm_amd/parameters/npt", "/sys/module/kvm_intel/parameters/ept"}) {
+            std::ifstream file(parameter);
+            if (char value = 0; file.get(value)) {
+                return value != 'Y' && value != '1';
+            }
         }
-    }
-    return true;
+        return true;
+    }();
+    return shadow;
 }
 
 Result<Vm> System::create_vm() const {

@@ -81,6 +81,27 @@ void Loader::explore() {
     scenario_.sweep = std::move(plan);
 }
 
+void Loader::recorded() {
+    const auto table = root_.table("replay");
+    if (!table) {
+        return;
+    }
+    table->only({"guest", "trace"});
+    const auto hash = [&](const char* key) -> std::uint64_t {
+        const auto text = table->string(key);
+        if (!text) {
+            table->missing(key, "a hash of 16 hexadecimal digits");
+            return 0;
+        }
+        const auto value = read_number("0x" + *text);
+        if (!value) {
+            table->error(table->value().member(key)->value.span, fmt::format("\"{}\" is no hash of 16 hexadecimal digits", *text));
+        }
+        return value.value_or(0);
+    };
+    scenario_.recorded = Recorded{hash("guest"), hash("trace")};
+}
+
 void Loader::decisions(const Table& run) {
     for (const Value* sentence : run.strings("decisions")) {
         if (auto decision = read_decision(piece_of(*sentence), names_, reporter_)) {

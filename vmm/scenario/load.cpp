@@ -40,7 +40,7 @@ bool capability_name(std::string_view text) {
 
 Scenario Loader::run() {
     root_.only({"schema", "name", "why", "claims", "hazards", "requires", "expect", "schedule", "guest",
-                "threads", "run", "check", "variants", "explore"});
+                "threads", "run", "check", "variants", "explore", "replay"});
     header();
     guest();
     threads();
@@ -48,6 +48,7 @@ Scenario Loader::run() {
     checks();
     budget();
     explore();
+    recorded();
     return std::move(scenario_);
 }
 

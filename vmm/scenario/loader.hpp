@@ -42,6 +42,7 @@ class Loader {
     [[nodiscard]] std::vector<CheckedPredicate> predicates(const Table& check, const char* key);
     void budget();
     void explore();
+    void recorded();
     void decisions(const Table& run);
 
     const Table& root_;

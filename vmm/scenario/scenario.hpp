@@ -24,6 +24,12 @@ struct Expectation {
     [[nodiscard]] bool pass() const { return violation.empty(); }
 };
 
+/// What a counterexample remembers of the run that it was made from.
+struct Recorded {
+    std::uint64_t guest = 0;  ///< Elf::build_hash() of the guest
+    std::uint64_t trace = 0;  ///< its trace hash
+};
+
 /// One run. A file holds one, and one more for each of its variants.
 struct Scenario {
     /// "name", or "name[variant]".
@@ -40,6 +46,7 @@ struct Scenario {
     Expectation expect;
     engine::RunPlan plan;
     std::optional<engine::SweepPlan> sweep;   ///< [explore]: the scenario is not one run but many
+    std::optional<Recorded> recorded;         ///< [replay]: how a run of it went
     std::vector<CheckedPredicate> always;     ///< true at every stop
     std::vector<CheckedPredicate> sometimes;  ///< true at one stop at least: else VACUOUS
     std::vector<CheckedPredicate> finally;    ///< true at the end
