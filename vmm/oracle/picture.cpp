@@ -58,6 +58,8 @@ const char* name_of(abi::ThreadState state) {
             return "blocked";
         case abi::ThreadState::dead:
             return "dead";
+        case abi::ThreadState::embryo:
+            return "being created";
     }
     return "?";
 }
