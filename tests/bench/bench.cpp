@@ -103,7 +103,7 @@ void whole_run(benchmark::State& state) {
 
 /// The oracle's view at one stop, and all its checks, with 32 stacks to walk.
 struct Looker final : engine::Observer {
-    Looker(benchmark::State& s, Gpa kernel_state, const engine::GuestPlan& plan) : state(s), oracle(plan, kernel_state) {}
+    Looker(benchmark::State& s, Gpa kernel_state, const engine::RunPlan& plan) : state(s), oracle(plan, kernel_state) {}
     bool at_stop(const engine::Stop& stop) override {
         (void)oracle.observe(stop);
         const auto* user = std::get_if<engine::UserMarkStop>(&stop.cause);
@@ -131,7 +131,7 @@ void walk_all_stacks(benchmark::State& state) {
         plan.threads.push_back(plan.threads.front());
     }
     const Gpa kernel_state(guest.find("kernel_state")->value() - abi::kernel_map_base);
-    Looker looker(state, kernel_state, plan.guest);
+    Looker looker(state, kernel_state, plan);
     (void)engine::run(system, guest, plan, looker, {});
 }
 

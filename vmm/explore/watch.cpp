@@ -19,7 +19,7 @@ std::int64_t number(std::uint64_t value) { return static_cast<std::int64_t>(valu
 
 Watch::Watch(const scenario::Scenario& scenario, const scenario::Names& names, Gpa kernel_state, Symbolise symbolise)
     : scenario_(scenario), names_(names), symbolise_(std::move(symbolise)),
-      oracle_(scenario.plan.guest, kernel_state, scenario.expect.violation), sometimes_(scenario.sometimes.size()) {
+      oracle_(scenario.plan, kernel_state, scenario.expect.violation), sometimes_(scenario.sometimes.size()) {
     for (const auto* predicates : {&scenario.always, &scenario.sometimes, &scenario.finally, &scenario.expects}) {
         for (const scenario::CheckedPredicate& predicate : *predicates) {
             const auto facts = scenario::facts_of(predicate.predicate);
@@ -142,7 +142,16 @@ bool Watch::at_expect(std::size_t predicate, const engine::Stop& stop) {
     return false;
 }
 
-void Watch::at_end(const engine::Stop&, engine::Ending) {}
+void Watch::at_end(const engine::Stop& stop, engine::Ending ending) {
+    if (!failure_.empty() || expected_seen_) {
+        return;
+    }
+    for (const oracle::Violation& violation : oracle_.at_end(stop, ending)) {
+        if (!take(violation)) {
+            return;
+        }
+    }
+}
 
 bool Watch::has_fired(const std::string& id) const {
     const auto notes = oracle_.notes();

@@ -16,7 +16,9 @@ using Table = std::array<Invariant, inv_count>;
 Table collect() {
     Table table = {};
     for (const auto rows : {mapping::rows(), ledger::rows(), sources::rows(), hooks::rows(), windows::rows(),
-                            waiting::rows(), reserve::rows(), belief::rows(), failure::rows()}) {
+                            waiting::rows(), reserve::rows(), translations::rows(), classes::rows(),
+                            liveness::rows(), deadlock::rows(), contexts::rows(), leak::rows(), belief::rows(),
+                            failure::rows()}) {
         for (const Invariant& row : rows) {
             table[static_cast<std::size_t>(row.inv)] = row;
         }

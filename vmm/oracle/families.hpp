@@ -43,6 +43,39 @@ std::span<const Invariant> rows();
 void check(const Scene& scene);
 }  // namespace reserve
 
+namespace translations {
+std::span<const Invariant> rows();  // checked by Translations
+}  // namespace translations
+
+namespace classes {
+std::span<const Invariant> rows();
+void check(const Scene& scene);
+}  // namespace classes
+
+namespace liveness {
+std::span<const Invariant> rows();
+void check(const Scene& scene);
+/// Nothing more can happen without an event.
+void check_quiet(const Scene& scene);
+}  // namespace liveness
+
+namespace deadlock {
+std::span<const Invariant> rows();
+/// Nothing more can happen without an event.
+void check_quiet(const Scene& scene);
+/// CPUs wait for each other, for ever.
+void check_spinning(const Scene& scene);
+}  // namespace deadlock
+
+namespace contexts {
+std::span<const Invariant> rows();  // checked by Contexts
+}  // namespace contexts
+
+namespace leak {
+std::span<const Invariant> rows();
+void check(const Scene& scene);
+}  // namespace leak
+
 namespace belief {
 std::span<const Invariant> rows();
 void check(const Scene& scene);

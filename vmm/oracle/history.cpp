@@ -104,6 +104,7 @@ void History::observe(const View& view) {
         follow_landing(view, *landed);
     }
     note_sources(view);
+    follow_spin(view);
     const bool between_instructions = std::holds_alternative<engine::LandedStop>(cause) ||
                                       std::holds_alternative<engine::BoundaryStop>(cause) ||
                                       std::holds_alternative<engine::PlaceStop>(cause);
@@ -143,6 +144,11 @@ void History::follow_mode(const View& view, const CpuView& cpu) {
         start_visit(t, abi::Entry::none);
         just_entered_ = t;
     }
+    const bool before_exit_work = h.phase != Phase::loop && h.phase != Phase::exit && h.phase != Phase::left;
+    h.visit.irqs_seen_on = h.visit.irqs_seen_on || (before_exit_work && !cpu.regs.user_mode() && cpu.regs.irqs_on());
+    const bool own_step = std::holds_alternative<engine::BoundaryStop>(view.stop->cause) && view.stop->cpu == cpu.regs.cpu &&
+                          cpu.rsp.where == StackPointer::Where::thread_stack;
+    h.visit.enter_steps += h.phase == Phase::enter && own_step ? 1 : 0;
 }
 
 void History::arrive(ThreadId t) {
@@ -205,6 +211,7 @@ void History::follow_mark(const View& view, const engine::MarkStop& mark) {
     follow_enter(view, mark, *turn_.thread);
     follow_exit(view, mark, *turn_.thread);
     follow_life(view, mark, *turn_.thread);
+    follow_wait(mark, *turn_.thread);
 }
 
 void History::follow_handler(const View& view, const engine::MarkStop& mark) {
@@ -383,6 +390,52 @@ void History::follow_life(const View& view, const engine::MarkStop& mark, Thread
             break;
         default:
             break;
+    }
+}
+
+void History::leave_queue(ThreadId t) { std::erase(waiters_, t); }
+
+/// Who waits for pages, since when, and in vain how often.
+void History::follow_wait(const engine::MarkStop& mark, ThreadId t) {
+    ThreadHistory& h = threads_[t.value()];
+    switch (mark.mark) {
+        case Mark::wait_begin:
+            h.visit.page_sleeps = 0;
+            h.visit.overtaken = 0;
+            leave_queue(t);
+            waiters_.push_back(t);
+            break;
+        case Mark::sleep:
+            h.visit.page_sleeps += mark.args[1] == static_cast<std::uint64_t>(abi::WaitKind::pages) ? 1 : 0;
+            break;
+        case Mark::wait_done:
+            for (const ThreadId other : waiters_) {
+                if (other == t) {
+                    break;
+                }
+                ++threads_[other.value()].visit.overtaken;
+            }
+            leave_queue(t);
+            break;
+        case Mark::thread_exit:
+        case Mark::stack_free:
+            leave_queue(t);
+            break;
+        default:
+            break;
+    }
+}
+
+void History::follow_spin(const View& view) {
+    CpuHistory& cpu = cpus_[view.stop->cpu.value()];
+    const auto* mark = std::get_if<engine::MarkStop>(&view.stop->cause);
+    cpu.spinning = mark != nullptr && mark->mark == Mark::relax;
+    if (cpu.spinning) {
+        cpu.spin = static_cast<abi::Spin>(mark->args[1]);
+        cpu.spin_object = mark->args[2];
+    }
+    if (const auto* choice = std::get_if<engine::ChoiceStop>(&view.stop->cause); choice != nullptr && choice->choice == abi::Choice::alloc) {
+        alloc_denied_ = choice->answer == 0;
     }
 }
 

@@ -47,6 +47,10 @@ struct Visit {
     bool mapping = false;            ///< W6: the pages have come, PTEs are being written
     bool repairing = false;          ///< exit loop, IRQs still off: extra pages may be on their way back
     std::uint32_t lent_at_exit = 0;  ///< pages of the executing CPU's reserve in use when EXIT began
+    bool irqs_seen_on = false;       ///< IF was seen set before exit work
+    std::uint32_t page_sleeps = 0;   ///< times it went to sleep in the current wait for pages
+    std::uint32_t overtaken = 0;     ///< times a later comer's wait was over first
+    std::uint32_t enter_steps = 0;   ///< instruction boundaries seen inside ENTER, its own only
     bool operator==(const Visit&) const = default;
 };
 
@@ -74,6 +78,9 @@ struct CpuHistory {
     bool switching = false;  ///< between the `switch` and `switched` marks
     std::uint32_t async =
         0;  ///< NMI, #MC, #DB handlers active that interrupted the kernel: its data may be half-written
+    bool spinning = false;  ///< its last stop was `relax`
+    abi::Spin spin = abi::Spin::lock;
+    std::uint64_t spin_object = 0;
     bool operator==(const CpuHistory&) const = default;
 };
 
@@ -109,13 +116,17 @@ class History {
     [[nodiscard]] std::uint32_t lent(ThreadId t, CpuId cpu) const { return frames_.lent(t, cpu); }
     [[nodiscard]] std::vector<ThreadId> holders(CpuId cpu) const { return frames_.holders(cpu); }
 
+    /// The allocator's last answer was no, by decision.
+    [[nodiscard]] bool alloc_denied() const { return alloc_denied_; }
+
     /// How often a mark was raised about a thread (of its own, where the mark names none), and by a CPU.
     [[nodiscard]] std::uint64_t seen(abi::Mark mark, ThreadId t) const;
     [[nodiscard]] std::uint64_t seen(abi::Mark mark, CpuId cpu) const;
 
     /// Whether both would judge alike from here on. How often marks were raised is left out: no check asks for it.
     [[nodiscard]] bool same_future(const History& other) const {
-        return threads_ == other.threads_ && cpus_ == other.cpus_ && frames_ == other.frames_;
+        return threads_ == other.threads_ && cpus_ == other.cpus_ && frames_ == other.frames_ && waiters_ == other.waiters_ &&
+               alloc_denied_ == other.alloc_denied_;
     }
     /// Whether marks were raised equally often.
     [[nodiscard]] bool same_counts(const History& other) const {
@@ -131,6 +142,9 @@ class History {
     void follow_enter(const View& view, const engine::MarkStop& mark, ThreadId t);
     void follow_exit(const View& view, const engine::MarkStop& mark, ThreadId t);
     void follow_life(const View& view, const engine::MarkStop& mark, ThreadId t);
+    void follow_wait(const engine::MarkStop& mark, ThreadId t);
+    void leave_queue(ThreadId t);
+    void follow_spin(const View& view);
     void note_sources(const View& view);
     void start_visit(ThreadId t, abi::Entry entry);
     void arrive(ThreadId t);
@@ -147,6 +161,8 @@ class History {
     Provenance frames_;
     Turn turn_;
     std::optional<ThreadId> just_entered_;
+    std::vector<ThreadId> waiters_;  ///< for pages, in the order they began
+    bool alloc_denied_ = false;
     ThreadHistory nobody_;
     static constexpr std::size_t mark_limit = 64;
     std::vector<std::array<std::uint64_t, mark_limit>> by_thread_;

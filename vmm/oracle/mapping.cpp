@@ -38,6 +38,10 @@ constexpr Invariant all[] = {
      "While a CPU is in user mode, the thread that runs there has exactly P0 mapped.",
      "At each stop with a CPU at CPL 3, the leaf PTEs of the thread whose root is in CR3.", file,
      Basis::claim, under_entry_exit},
+    {Inv::inv29, "INV-29", "a kthread that becomes a user thread keeps its pages until EXIT", "", "",
+     "After kernel_execve() the thread has all four pages until its first EXIT begins; where they go then is INV-14's "
+     "affair. The mail is silent about it.",
+     "At exec and at each stop until the first exit.begin, the leaf PTEs of that thread.", file, Basis::derived, under_entry_exit},
     {Inv::inv27, "INV-27", "stack PTEs are RW, NX, supervisor, write-back", "", "",
      "Every present page of a stack is writable, not executable, not reachable from user mode, and "
      "write-back.",
@@ -69,14 +73,15 @@ void check_inv2(const Scene& s, ThreadId t, const SlotView& slot) {
     const ThreadHistory& h = s.thread(t);
     const bool full = h.execed || (s.policies.new_thread == abi::NewThread::full && s.view.thread(t).kind == abi::ThreadKind::user);
     const std::uint8_t due = full ? all_pages : only_p0;
-    if (h.entered_ever || (h.phase != Phase::never_ran && h.phase != Phase::first) ||
-        !s.judge.examine(Inv::inv2) || (slot.mapped == due && slot.has_table)) {
+    const Inv inv = h.execed ? Inv::inv29 : Inv::inv2;
+    if (h.entered_ever || (h.phase != Phase::never_ran && h.phase != Phase::first) || !s.judge.examine(inv) ||
+        (slot.mapped == due && slot.has_table)) {
         return;
     }
     s.judge.report(
-        Inv::inv2, {t}, fmt::format("stack of {}", s.name(t)),
-        fmt::format("User thread {} has not entered the kernel yet, so it must have {}; {} {}.",
-                    s.name(t), full ? "all four pages" : "{P0} alone", pages_text(slot.mapped),
+        inv, {t}, fmt::format("stack of {}", s.name(t)),
+        fmt::format("User thread {} has {}, so it must have {}; {} {}.", s.name(t),
+                    h.execed ? "become one and not left the kernel yet" : "not entered the kernel yet", full ? "all four pages" : "{P0} alone", pages_text(slot.mapped),
                     slot.has_table ? "are mapped" : "are mapped and its slot has no page table"));
 }
 

@@ -5,23 +5,29 @@
 
 namespace stackrig::oracle {
 
-Oracle::Oracle(const engine::GuestPlan& guest, Gpa kernel_state, std::string_view expected)
-    : scheme_(guest.scheme),
-      reserve_pages_(guest.reserve_pages),
-      policies_(guest.policies),
+Oracle::Oracle(const engine::RunPlan& plan, Gpa kernel_state, std::string_view expected)
+    : guest_(plan.guest),
+      programs_(plan.threads),
       reader_(kernel_state),
-      history_(guest.scheme, guest.policies),
-      judge_(guest.scheme, expected) {}
+      history_(plan.guest.scheme, plan.guest.policies),
+      judge_(plan.guest.scheme, expected) {}
+
+Scene Oracle::scene() {
+    return {*view_, history_, judge_, guest_.scheme, guest_.reserve_pages, guest_.policies, guest_, programs_};
+}
 
 void Oracle::restore(const State& state) {
     history_ = state.history;
     reader_.remember(state.view);
     judge_.remember(state.judge);
+    translations_ = state.translations;
+    contexts_ = state.contexts;
     booted_ = state.booted;
 }
 
 bool Oracle::same_future(const State& state) const {
     return booted_ == state.booted && reader_.remembered() == state.view && judge_.knows(state.judge) &&
+           translations_ == state.translations && contexts_ == state.contexts &&
            history_.same_future(state.history);
 }
 
@@ -29,7 +35,7 @@ std::span<const Violation> Oracle::observe(const engine::Stop& stop) {
     const View& view = reader_.read(stop);
     view_ = &view;
     judge_.begin_stop(stop.index, stop.step, stop.cpu);
-    const Scene scene{view, history_, judge_, scheme_, reserve_pages_, policies_};
+    const Scene scene = this->scene();
     booted_ = booted_ || scene.at(abi::Mark::boot_done);
     if (!booted_) {
         failure::check(scene);
@@ -47,10 +53,33 @@ std::span<const Violation> Oracle::observe(const engine::Stop& stop) {
     windows::check(scene);
     waiting::check(scene);
     reserve::check(scene);
+    translations_.observe(scene);
+    classes::check(scene);
+    liveness::check(scene);
+    contexts_.observe(scene);
+    leak::check(scene);
     belief::check(scene);
     failure::check(scene);
     depths_.observe(view, history_);
-    history_.settle(view, reserve_pages_);
+    history_.settle(view, guest_.reserve_pages);
+    judge_.end_stop();
+    return judge_.violations();
+}
+
+std::span<const Violation> Oracle::at_end(const engine::Stop& last, engine::Ending ending) {
+    if (!booted_ || !view_->readable || ending == engine::Ending::other) {
+        return {};
+    }
+    const View& view = reader_.read(last);
+    view_ = &view;
+    judge_.begin_stop(last.index, last.step, last.cpu);
+    const Scene scene = this->scene();
+    if (ending == engine::Ending::deadlocked) {
+        deadlock::check_spinning(scene);
+    } else {
+        liveness::check_quiet(scene);
+        deadlock::check_quiet(scene);
+    }
     judge_.end_stop();
     return judge_.violations();
 }

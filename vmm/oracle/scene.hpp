@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "guest/abi/boot_params.hpp"
+#include "vmm/engine/plan.hpp"
 #include "vmm/oracle/history.hpp"
 #include "vmm/oracle/judge.hpp"
 #include "vmm/oracle/view.hpp"
@@ -19,6 +21,8 @@ struct Scene {
     abi::Scheme scheme;
     std::uint32_t reserve_pages;  ///< configured size of each CPU's reserve
     const abi::Policies& policies;
+    const engine::GuestPlan& plan;
+    std::span<const engine::ThreadPlan> programs;  ///< of the threads that the scenario names, in the order of their ids
 
     /// This stop's mark, nothing at other stops.
     [[nodiscard]] const engine::MarkStop* mark() const {

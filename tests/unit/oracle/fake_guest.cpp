@@ -109,6 +109,7 @@ FakeGuest::FakeGuest(const Setup& setup)
     for (std::uint32_t i = 0; i < setup.cpus; ++i) {
         ks.percpu[i] = abi::kernel_map_base + percpu_pa + i * sizeof(abi::PerCpu);
         cpu(i).cpu = i;
+        cpu(i).online = 1;
         cpu(i).idle = thread_pointer(i);
         cpu(i).online = 1;
         cpu(i).current = thread_pointer(i);

@@ -8,6 +8,7 @@
 
 #include "guest/abi/state.hpp"
 #include "vmm/base/phys_memory.hpp"
+#include "vmm/engine/plan.hpp"
 
 namespace stackrig::oracle::test {
 
@@ -36,6 +37,9 @@ struct Setup {
     std::uint32_t reserve = 3;
     std::uint32_t free = 6;
     std::uint32_t more_users = 0;  ///< user threads besides A and B, named U, after K
+    std::uint32_t bail_outs = 0;
+    std::vector<engine::ThreadPlan> threads;  ///< programs of A, B, K and so on
+    abi::Policies policies = {.cache_cap = abi::stash_capacity};
 };
 
 /// Threads of every fake guest. One idle thread per CPU comes first; slot = id.

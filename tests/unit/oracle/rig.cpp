@@ -8,13 +8,17 @@ namespace {
 
 constexpr std::uint64_t if_bit = 0x200;
 
-engine::GuestPlan plan_of(const Setup& setup) {
-    engine::GuestPlan plan;
+engine::RunPlan plan_of(const Setup& setup) {
+    engine::RunPlan run;
+    engine::GuestPlan& plan = run.guest;
     plan.scheme = setup.scheme;
     plan.cpus = setup.cpus;
     plan.cache_pages = setup.cache;
     plan.reserve_pages = setup.reserve;
-    return plan;
+    plan.policies = setup.policies;
+    plan.bail_outs = setup.bail_outs;
+    run.threads = setup.threads;
+    return run;
 }
 
 }  // namespace
