@@ -32,6 +32,9 @@ class GuestSymbols final : public scenario::SymbolSource {
     const x86::Elf& guest_;
 };
 
+/// Physical address of the guest's root structure. Error: usage, for an ELF that is no guest of the rig.
+[[nodiscard]] Result<Gpa> kernel_state(const x86::Elf& guest);
+
 /// Runs it and judges. Errors are the host's or the rig's; everything else is a verdict.
 [[nodiscard]] Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario& scenario);
 

@@ -90,7 +90,7 @@ bool Watch::take(const oracle::Violation& violation) {
     const bool known = std::any_of(violations_.begin(), violations_.end(), [&](const ViolationReport& v) { return v.id == id; });
     if (!known) {
         const std::string step = violation.step < scenario_.plan.schedule.size() ? scenario_.plan.schedule[violation.step].text : "";
-        violations_.push_back({id, violation.text, where(), step, violation.stop, picture(violation.threads, false)});
+        violations_.push_back({id, violation.object, violation.text, where(), step, violation.stop, picture(violation.threads, false)});
     }
     if (id == scenario_.expect.violation) {
         expected_seen_ = true;

@@ -36,6 +36,8 @@ class Watch final : public engine::Observer {
     /// The last stop; `everything`: every thread page by page, not only those concerned.
     [[nodiscard]] std::string picture(std::span<const oracle::ThreadId> focus, bool everything) const;
     [[nodiscard]] const oracle::Oracle& oracle() const { return oracle_; }
+    /// "cpu0 thread B enter_from_user_mode+0x2e", at the last stop.
+    [[nodiscard]] std::string where() const;
 
     /// What belongs to a snapshot of the guest: the oracle's model and what this run has shown so far. Which `sometimes` were
     /// ever true is none of it: that goes on over all runs watched.
@@ -55,7 +57,6 @@ class Watch final : public engine::Observer {
     [[nodiscard]] std::int64_t read(const scenario::Fact& fact) const;
     [[nodiscard]] bool holds(const scenario::CheckedPredicate& predicate) const;
     [[nodiscard]] bool take(const oracle::Violation& violation);
-    [[nodiscard]] std::string where() const;
 
     const scenario::Scenario& scenario_;
     const scenario::Names& names_;

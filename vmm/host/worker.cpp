@@ -7,6 +7,7 @@
 
 #include "vmm/explore/single.hpp"
 #include "vmm/host/child.hpp"
+#include "vmm/host/explore_requests.hpp"
 #include "vmm/host/probe.hpp"
 #include "vmm/host/stream.hpp"
 #include "vmm/host/worker_client.hpp"
@@ -35,6 +36,8 @@ class Worker {
     std::optional<kvm::System> system_;
     std::optional<x86::Elf> guest_;
     std::optional<ProbeReport> report_;
+    std::optional<explore::Bench> explore_bench_;  // outlives explorer_, which refers to it
+    ExploreRequests explorer_;
 };
 
 Result<void> Worker::open() {
@@ -111,6 +114,13 @@ Result<Json> Worker::answer(const Json& request) {
     }
     if (what == "inspect") {
         return inspect(request);
+    }
+    if (ExploreRequests::knows(what)) {
+        if (!explore_bench_) {
+            explore_bench_.emplace(bench());
+        }
+        STACKRIG_TRY_ASSIGN(scenario::Scenario scenario, checked(request));
+        return explorer_.answer(request, *explore_bench_, std::move(scenario));
     }
     return fail(ErrorKind::rig, fmt::format("the worker does not know the request \"{}\"", what));
 }

@@ -16,7 +16,7 @@ namespace stackrig::explore {
     void from_json(const J& nlohmann_json_j, Type& nlohmann_json_t) {                       \
         NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__))          \
     }
-STACKRIG_JSON_FIELDS(ViolationReport, id, text, where, step, stop, picture)
+STACKRIG_JSON_FIELDS(ViolationReport, id, object, text, where, step, stop, picture)
 STACKRIG_JSON_FIELDS(LandingReport, event, where, exact, detail)
 STACKRIG_JSON_FIELDS(Examined, id, evaluated, applicable)
 STACKRIG_JSON_FIELDS(DepthReport, entry, window, max_bytes, samples)

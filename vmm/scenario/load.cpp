@@ -39,18 +39,16 @@ bool capability_name(std::string_view text) {
 }  // namespace
 
 Scenario Loader::run() {
-    if (const Member* explore = root_.value().member("explore")) {
-        root_.error(explore->span, "[explore] is not built yet: a scenario is one run");
-    }
     root_.only({"schema", "name", "why", "claims", "hazards", "requires", "expect", "schedule", "guest",
-                "threads", "run", "check", "variants"},
-               "explore");
+                "threads", "run", "check", "variants", "explore", "replay"});
     header();
     guest();
     threads();
     schedule();
     checks();
     budget();
+    explore();
+    recorded();
     return std::move(scenario_);
 }
 
@@ -312,7 +310,8 @@ void Loader::budget() {
     if (!table) {
         return;
     }
-    table->only({"schedule", "max_stops", "check"});
+    table->only({"schedule", "max_stops", "check", "decisions"});
+    decisions(*table);
     engine::RunPlan& plan = scenario_.plan;
     plan.max_stops = static_cast<std::uint64_t>(
         table->integer("max_stops", 1, 1'000'000'000).value_or(static_cast<std::int64_t>(plan.max_stops)));

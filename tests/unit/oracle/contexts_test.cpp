@@ -16,7 +16,7 @@ engine::CpuState interrupt(Rig& r, Entry entry) {
     r.cpus[0].rsp = Gva(at);
     r.cpus[0].rip = Gva(abi::kernel_map_base + 0x1000);
     r.set_irqs(false);
-    r.stop(engine::LandedStop{entry, true, ""});
+    r.stop(engine::LandedStop{.entry = entry, .from_user = false, .exact = true, .detail = ""});
     return was;
 }
 

@@ -18,7 +18,7 @@ ScenarioResult passed() {
 ScenarioResult refuted() {
     ScenarioResult r{.file = "scenarios/b.toml", .name = "b", .why = "Since.", .claims = {"C7"}, .verdict = Verdict::expected_violation,
                      .expected_id = "INV-19", .stops = 32, .trace_hash = 0xfedcba9876543210};
-    r.violations = {{"INV-19", "A second one is needed.", "cpu0 thread B enter+0x26d", "run B until mark(enter.short)", 32, "picture\n"}};
+    r.violations = {{"INV-19", "P2 of B", "A second one is needed.", "cpu0 thread B enter+0x26d", "run B until mark(enter.short)", 32, "picture\n"}};
     r.landings = {{"irq(timer)", "user_mark+0x7", true, ""}};
     r.notes = {"INV-17 at stop 24: the reserve holds 0 of 3"};
     return r;

@@ -17,8 +17,10 @@ struct FakeSymbols : SymbolSource {
         {"exit_to_user_mode", 0xffffffff80101600},  {"exit_to_user_mode_loop", 0xffffffff80101700},
         {"mutex_lock", 0xffffffff80101800},         {"do_fast_syscall_32", 0xffffffff80101900},
         {"exc_page_fault", 0xffffffff80101a00},     {"exc_int3", 0xffffffff80101b00},
-        {"pop_free", 0xffffffff80101c00},           {"native_irq_return_iret", 0xffffffff80101d00},
-        {"syscall_return_via_sysret", 0xffffffff80101e00},
+        {"pop_free", 0xffffffff80101fa0},           {"native_irq_return_iret", 0xffffffff80101fc0},
+        {"enter", 0xffffffff80101c00},              {"exit", 0xffffffff80101d00},
+        {"map_extra", 0xffffffff80101e00},          {"unmap_extra", 0xffffffff80101f00},
+        {"syscall_exit_to_user_mode", 0xffffffff80101f40}, {"syscall_return_via_sysret", 0xffffffff80101f80},
     };
     FakeSymbols() {
         for (const auto& row : abi::entry_classes) {

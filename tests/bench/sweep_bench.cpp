@@ -1,0 +1,137 @@
+// What exploring costs, in exit equivalents: time of a run divided by time of a bare KVM exit of the same machine.
+#include <algorithm>
+#include <benchmark/benchmark.h>
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+
+#include "vmm/explore/sweep.hpp"
+
+namespace {
+
+using namespace stackrig;
+using Clock = std::chrono::steady_clock;
+
+constexpr CpuId cpu0{0};
+constexpr std::chrono::milliseconds patience{1000};
+
+const char* const workload = R"(
+schema = 1
+name   = "bench"
+why    = "One thread, one system call, then user mode for ever."
+[threads.A]
+program = ["syscall null", "spin"]
+[run]
+schedule = ["run"]
+[explore]
+sweep = { events = ["nmi", "mc", "db", "irq", "device", "tick"] }
+)";
+
+double microseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::micro>(Clock::now() - start).count(); }
+
+double quantile(std::vector<double>& values, double q) {
+    const auto at = values.begin() + static_cast<std::ptrdiff_t>(q * static_cast<double>(values.size() - 1));
+    std::nth_element(values.begin(), at, values.end());
+    return *at;
+}
+
+struct Rig {
+    kvm::System system;
+    x86::Elf guest;
+    explore::Bench bench;
+    scenario::Scenario scenario;
+    std::unique_ptr<explore::Sweep> sweep;
+
+    static std::unique_ptr<Rig> make(benchmark::State& state) {
+        const char* path = std::getenv("STACKRIG_GUEST");
+        auto system = kvm::System::open();
+        auto guest = x86::Elf::load(path != nullptr ? path : "guest.elf");
+        if (!system || !guest) {
+            state.SkipWithError((!system ? system.error() : guest.error()).text.c_str());
+            return nullptr;
+        }
+        auto rig = std::unique_ptr<Rig>(new Rig(std::move(*system), std::move(*guest)));
+        auto checked = scenario::check(workload, "bench.toml", explore::GuestSymbols(rig->guest));
+        if (!checked) {
+            state.SkipWithError(scenario::render(checked.error()).c_str());
+            return nullptr;
+        }
+        rig->scenario = std::move(checked->front());
+        auto sweep = explore::Sweep::prepare(rig->bench, rig->scenario, *rig->scenario.sweep, {.verify_restores = false, .repeat_every = 0});
+        if (!sweep) {
+            state.SkipWithError(sweep.error().text.c_str());
+            return nullptr;
+        }
+        rig->sweep = std::move(*sweep);
+        return rig;
+    }
+
+    /// Median time of an exit, in microseconds: the user program of the trunk's end spins with an OUT in each round.
+    double exit_microseconds() {
+        (void)sweep->trunk().restore(sweep->trunk().boundaries().back().moment);
+        kvm::Vcpu& vcpu = sweep->trunk().session().machine().vcpu(cpu0);
+        std::vector<double> times;
+        for (int i = 0; i < 1000; ++i) {
+            const auto start = Clock::now();
+            (void)vcpu.run(patience);
+            times.push_back(microseconds_since(start));
+        }
+        return quantile(times, 0.5);
+    }
+
+  private:
+    Rig(kvm::System system_in, x86::Elf guest_in)
+        : system(std::move(system_in)), guest(std::move(guest_in)), bench{system, guest, {}} {}
+};
+
+/// Restore, inject an NMI in kernel code, run until the trunk is rejoined, check.
+void injected_run_exit_equivalents(benchmark::State& state) {
+    const auto rig = Rig::make(state);
+    if (!rig) {
+        return;
+    }
+    const double exit = rig->exit_microseconds();
+    engine::SweepPlan nmi = *rig->scenario.sweep;
+    nmi.events.erase(nmi.events.begin() + 1, nmi.events.end());
+    nmi.user_mode = false;
+    auto sweep = explore::Sweep::prepare(rig->bench, rig->scenario, nmi, {.verify_restores = false, .repeat_every = 0});
+    std::vector<double> times;
+    for (auto _ : state) {
+        for (std::uint64_t i = 0; sweep && i < (*sweep)->boundaries(); ++i) {
+            const auto start = Clock::now();
+            const auto result = (*sweep)->run(i, 1);
+            if (result && result->runs == 1) {
+                times.push_back(microseconds_since(start) / exit);
+            }
+        }
+    }
+    if (times.empty()) {
+        state.SkipWithError("no placement was applicable");
+        return;
+    }
+    state.counters["n"] = static_cast<double>(times.size());
+    state.counters["median"] = quantile(times, 0.5);
+    state.counters["p99"] = quantile(times, 0.99);
+    state.counters["exit_us"] = exit;
+}
+
+/// 500 boundaries, six kinds of events, checks at each stop; the trunk's walk included, the host's start not.
+void sweep_of_500_boundaries_seconds(benchmark::State& state) {
+    for (auto _ : state) {
+        const auto start = Clock::now();
+        const auto rig = Rig::make(state);
+        if (!rig) {
+            return;
+        }
+        const std::uint64_t first = rig->sweep->boundaries() / 4;
+        const auto result = rig->sweep->run(first, 500);
+        state.counters["seconds"] = microseconds_since(start) / 1e6;
+        state.counters["runs"] = result ? static_cast<double>(result->runs) : 0;
+        state.counters["suspect_pages"] = static_cast<double>(rig->sweep->trunk().snapshots().suspects());
+    }
+}
+
+BENCHMARK(injected_run_exit_equivalents)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK(sweep_of_500_boundaries_seconds)->Iterations(1)->Unit(benchmark::kMillisecond);
+
+}  // namespace
