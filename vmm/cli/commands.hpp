@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm/cli/outputs.hpp"
 #include "vmm/host/session.hpp"
 
 namespace stackrig::cli {
@@ -16,7 +17,7 @@ inline constexpr int exit_host = 3;
 struct RunOptions {
     std::vector<std::string> paths;
     bool ktap = false;
-    std::string jsonl;  ///< file, empty: none
+    OutputFiles files;
     bool verbose = false;
     bool quiet = false;
     bool npt = false;

@@ -63,6 +63,7 @@ Result<CheckedSources> check_sources(const std::vector<std::string>& paths) {
     STACKRIG_TRY(engine::check_guest(guest));
     const explore::GuestSymbols symbols(guest);
     CheckedSources checked;
+    checked.guest_build = guest.build_hash();
     for (Source& source : sources) {
         auto scenario = scenario::check(source.text, source.file, symbols);
         if (scenario) {

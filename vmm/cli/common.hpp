@@ -31,6 +31,7 @@ struct CheckedSource {
 struct CheckedSources {
     std::vector<CheckedSource> good;
     scenario::Diagnostics problems;  ///< of all files
+    std::uint64_t guest_build = 0;   ///< of the guest they were checked against
 };
 /// Checks all files against the guest; never stops at the first problem.
 [[nodiscard]] Result<CheckedSources> check_sources(const std::vector<std::string>& paths);

@@ -1,7 +1,6 @@
 // `run`: scenarios through a worker, results as they come.
 #include <chrono>
 #include <fmt/format.h>
-#include <fstream>
 #include <unistd.h>
 
 #include "vmm/cli/commands.hpp"
@@ -18,22 +17,16 @@ using explore::Verdict;
 
 constexpr std::chrono::seconds patience{60};
 
-/// Prints results in the chosen format and appends them to the JSON Lines file as they happen.
+/// Prints results in the chosen format.
 class Printer {
   public:
-    Printer(const RunOptions& options, std::size_t scenarios) : options_(options), count_(scenarios) {
-        if (!options.jsonl.empty()) {
-            jsonl_.open(options.jsonl, std::ios::trunc);
-        }
-    }
-    [[nodiscard]] bool ok() const { return options_.jsonl.empty() || jsonl_.good(); }
+    Printer(const RunOptions& options, std::size_t scenarios) : options_(options), count_(scenarios) {}
 
     void headline(const std::string& text) {
         if (options_.ktap) {
             fmt::print("{}", report::ktap_header(count_));
         }
         line(options_.ktap ? "# " + text : text);
-        write({{"v", 1}, {"t", "host"}, {"text", text}});
         std::fflush(stdout);
     }
 
@@ -51,10 +44,6 @@ class Printer {
                 fmt::print("\n{}\n", report::result_details(r));
             }
         }
-        report::Json json = report::to_json(r);
-        report::Json out{{"v", 1}, {"t", "scenario"}};
-        out.update(json);
-        write(out);
         progress();
         std::fflush(stdout);
     }
@@ -64,17 +53,11 @@ class Printer {
         if (!options_.ktap) {
             fmt::print("\n{}\n{}", report::claims_table(results), report::summary(results));
         }
-        write({{"v", 1}, {"t", "summary"}, {"scenarios", results.size()}, {"exit", report::exit_code(results)}});
         std::fflush(stdout);
     }
 
   private:
     void line(const std::string& text) { fmt::print("{}\n", text); }
-    void write(const report::Json& json) {
-        if (jsonl_.is_open()) {
-            jsonl_ << json.dump() << std::endl;  // flushed: a run that is killed loses nothing it had finished
-        }
-    }
     void progress() {
         if (::isatty(STDERR_FILENO) != 0 && !options_.quiet && done_ < count_) {
             fmt::print(stderr, "\r{} of {}", done_, count_);
@@ -89,7 +72,6 @@ class Printer {
     const RunOptions& options_;
     std::size_t count_;
     std::size_t done_ = 0;
-    std::ofstream jsonl_;
 };
 
 ScenarioResult lost(const CheckedSource& source, const Error& error) {
@@ -131,21 +113,27 @@ int run(const RunOptions& options) {
         return exit_usage;
     }
     Printer printer(options, checked->good.size());
-    if (!printer.ok()) {
-        return report({ErrorKind::usage, fmt::format("{}: cannot be written", options.jsonl)});
+    auto outputs = Outputs::open(options.files);
+    if (!outputs) {
+        return report(outputs.error());
     }
     auto session = host::Session::open({.kind = options.host, .nested_paging = options.npt, .paths = build_paths()});
     if (!session) {
         return report(session.error());
     }
     printer.headline((*session)->headline());
+    outputs->begin(run_info((*session)->headline(), checked->guest_build));
     std::unique_ptr<host::WorkerClient> worker;
     std::vector<ScenarioResult> results;
     for (const CheckedSource& source : checked->good) {
         results.push_back(run_one(**session, worker, source));
         printer.result(results.back());
+        outputs->result(results.back());
     }
     printer.end(results);
+    if (const auto written = outputs->end(results); !written) {
+        return report(written.error());
+    }
     return report::exit_code(results);
 }
 

@@ -30,7 +30,8 @@ struct ViolationReport {
     std::string where;    ///< "cpu0 thread B enter_from_user_mode+0x2e"
     std::string step;     ///< the schedule step being executed
     std::uint64_t stop = 0;
-    std::string picture;  ///< stacks, cache, reserve; several lines
+    std::string picture;    ///< stacks, cache, reserve; several lines
+    std::uint32_t line = 1;  ///< of the schedule step in the scenario file
 };
 
 /// One injected event and the proof of where it hit.
@@ -74,6 +75,7 @@ struct ScenarioResult {
     std::uint64_t stops = 0;
     std::uint64_t trace_hash = 0;
     double seconds = 0;
+    std::uint32_t line = 1;  ///< in `file`: of the schedule step at which the run ended
 };
 
 }  // namespace stackrig::explore

@@ -67,7 +67,8 @@ Judged judge(const engine::RunOutcome& outcome, const Watch& watch, const scenar
     return {scenario.expect.pass() ? Verdict::pass : Verdict::expected_violation, ""};
 }
 
-void fill_in(ScenarioResult& result, const engine::RunOutcome& outcome, const Watch& watch, const Symbolise& symbolise) {
+void fill_in(ScenarioResult& result, const engine::RunOutcome& outcome, const Watch& watch, const scenario::Scenario& scenario,
+             const Symbolise& symbolise) {
     result.violations = watch.violations();
     for (const engine::EventReport& event : outcome.events) {
         result.landings.push_back({event.event, symbolise(event.boundary), event.exact, event.detail});
@@ -86,6 +87,7 @@ void fill_in(ScenarioResult& result, const engine::RunOutcome& outcome, const Wa
     }
     result.console = outcome.console;
     result.stops = outcome.stops;
+    result.line = line_of(scenario, outcome.step);
     result.trace_hash = outcome.trace_hash;
 }
 
@@ -124,7 +126,7 @@ Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario
     const auto start = std::chrono::steady_clock::now();
     STACKRIG_TRY_ASSIGN(const engine::RunOutcome outcome, engine::run(bench.system, bench.guest, scenario.plan, watch, {}));
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    fill_in(result, outcome, watch, symbolise);
+    fill_in(result, outcome, watch, scenario, symbolise);
     auto [verdict, reason] = judge(outcome, watch, scenario);
     result.verdict = verdict;
     result.reason = std::move(reason);

@@ -17,6 +17,10 @@ std::int64_t number(std::uint64_t value) { return static_cast<std::int64_t>(valu
 
 }  // namespace
 
+std::uint32_t line_of(const scenario::Scenario& scenario, std::size_t step) {
+    return step < scenario.step_places.size() ? scenario.step_places[step].at.line : 1;
+}
+
 Watch::Watch(const scenario::Scenario& scenario, const scenario::Names& names, Gpa kernel_state, Symbolise symbolise)
     : scenario_(scenario), names_(names), symbolise_(std::move(symbolise)),
       oracle_(scenario.plan.guest, kernel_state, scenario.expect.violation), sometimes_(scenario.sometimes.size()) {}
@@ -70,7 +74,8 @@ bool Watch::take(const oracle::Violation& violation) {
     const bool known = std::any_of(violations_.begin(), violations_.end(), [&](const ViolationReport& v) { return v.id == id; });
     if (!known) {
         const std::string step = violation.step < scenario_.plan.schedule.size() ? scenario_.plan.schedule[violation.step].text : "";
-        violations_.push_back({id, violation.text, where(), step, violation.stop, picture(violation.threads, false)});
+        violations_.push_back({id, violation.text, where(), step, violation.stop, picture(violation.threads, false),
+                               line_of(scenario_, violation.step)});
     }
     if (id == scenario_.expect.violation) {
         expected_seen_ = true;

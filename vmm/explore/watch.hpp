@@ -12,6 +12,9 @@
 
 namespace stackrig::explore {
 
+/// Line of a schedule step in the scenario's file, 1 when there is no such step.
+[[nodiscard]] std::uint32_t line_of(const scenario::Scenario& scenario, std::size_t step);
+
 using Symbolise = std::function<std::string(Gva)>;
 
 class Watch final : public engine::Observer {

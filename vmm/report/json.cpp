@@ -16,7 +16,7 @@ namespace stackrig::explore {
     void from_json(const J& nlohmann_json_j, Type& nlohmann_json_t) {                       \
         NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__))          \
     }
-STACKRIG_JSON_FIELDS(ViolationReport, id, text, where, step, stop, picture)
+STACKRIG_JSON_FIELDS(ViolationReport, id, text, where, step, stop, picture, line)
 STACKRIG_JSON_FIELDS(LandingReport, event, where, exact, detail)
 STACKRIG_JSON_FIELDS(Examined, id, evaluated, applicable)
 STACKRIG_JSON_FIELDS(DepthReport, entry, window, max_bytes, samples)
@@ -61,6 +61,7 @@ Json to_json(const explore::ScenarioResult& r) {
     json["stops"] = r.stops;
     json["trace_hash"] = fmt::format("{:016x}", r.trace_hash);
     json["seconds"] = r.seconds;
+    json["line"] = r.line;
     return json;
 }
 
@@ -83,6 +84,7 @@ Result<explore::ScenarioResult> result_from_json(const Json& json) try {
     json.at("stops").get_to(r.stops);
     r.trace_hash = std::stoull(json.at("trace_hash").get<std::string>(), nullptr, 16);
     json.at("seconds").get_to(r.seconds);
+    json.at("line").get_to(r.line);
     return r;
 } catch (const std::exception& e) {
     return fail(ErrorKind::rig, fmt::format("a result from the worker cannot be read: {}", e.what()));

@@ -31,6 +31,19 @@ std::string verdict_text(const ScenarioResult& r) {
     return explore::name_of(r.verdict);
 }
 
+/// As a POSIX shell reads it back.
+std::string shell_word(const std::string& text) {
+    constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+=@%,";
+    if (!text.empty() && text.front() != '-' && text.find_first_not_of(plain) == std::string::npos) {
+        return text;
+    }
+    std::string out = "'";
+    for (const char c : text) {
+        out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    }
+    return out + "'";
+}
+
 std::string violation_block(const explore::ViolationReport& v) {
     std::string out = fmt::format("  {} at stop {}, {}\n", v.id, v.stop, v.where);
     out += wrap(v.text, columns, 4);
@@ -73,6 +86,8 @@ std::string result_line(const ScenarioResult& r) {
                        verdict_text(r));
 }
 
+std::string replay_command(const ScenarioResult& r) { return fmt::format("./rig run {} --verbose", shell_word(r.file)); }
+
 std::string result_details(const ScenarioResult& r) {
     std::string out = fmt::format("{}: {} ({})\n", r.name, verdict_text(r), r.file);
     if (!r.reason.empty()) {
@@ -91,7 +106,7 @@ std::string result_details(const ScenarioResult& r) {
     for (const std::string& line : r.console) {
         out += wrap("guest: " + line, columns, 2);
     }
-    out += fmt::format("  trace hash {:016x}; see it again: ./rig run {} --verbose\n", r.trace_hash, r.file);
+    out += fmt::format("  trace hash {:016x}; see it again: {}\n", r.trace_hash, replay_command(r));
     return out;
 }
 

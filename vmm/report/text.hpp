@@ -15,6 +15,9 @@ namespace stackrig::report {
 /// the events and where they hit, the command that shows it again. At most 72 columns outside of file names.
 [[nodiscard]] std::string result_details(const explore::ScenarioResult& result);
 
+/// The command that shows a result again.
+[[nodiscard]] std::string replay_command(const explore::ScenarioResult& result);
+
 /// The mail's claims C1..C8, each with what the scenarios say about it.
 [[nodiscard]] std::string claims_table(const std::vector<explore::ScenarioResult>& results);
 

@@ -1,7 +1,10 @@
 // Reports: golden lines, exit codes, KTAP's rules, JSON there and back.
 #include <gtest/gtest.h>
 
+#include "vmm/report/clean.hpp"
 #include "vmm/report/json.hpp"
+#include "vmm/report/jsonl.hpp"
+#include "vmm/report/junit.hpp"
 #include "vmm/report/ktap.hpp"
 #include "vmm/report/text.hpp"
 
@@ -90,6 +93,22 @@ TEST(Ktap, FollowsItsRules) {
     const std::string failed = ktap_result(4, with(Verdict::vacuous, "never # true"));
     EXPECT_EQ(failed.substr(failed.rfind("not ok")), "not ok 4 - a # ERROR VACUOUS: never _ true\n");
     EXPECT_EQ(failed.substr(0, 2), "# ") << "diagnostics come before the result line";
+}
+
+TEST(Clean, LeavesNothingThatAReaderRefuses) {
+    EXPECT_EQ(clean("a\xff\xc3(\xe2\x82"), "a\uFFFD\uFFFD(\uFFFD\uFFFD") << "each byte of no character";
+    EXPECT_EQ(clean(std::string("\0\t\n\r\x1b", 5)), "\uFFFD\t\n\uFFFD\uFFFD");
+    EXPECT_EQ(clean("\u00e4\u2028\U0001F9E8"), "\u00e4\u2028\U0001F9E8");
+    EXPECT_EQ(clean("\xc2\x9b\xef\xbf\xbf"), "\uFFFD\uFFFD") << "C1 controls drive terminals, XML refuses U+FFFF";
+    EXPECT_EQ(xml("<a & 'b'>\""), "&lt;a &amp; &#39;b&#39;&gt;&quot;");
+    EXPECT_EQ(one_line("a\nb\tc"), "a b c");
+}
+
+TEST(Clean, AFileNameThatIsNoTextBreaksNoReport) {
+    ScenarioResult r = refuted();
+    r.file = "\xff.toml";
+    EXPECT_TRUE(Json::accept(jsonl_result({}, r).substr(0, jsonl_result({}, r).find('\n'))));
+    EXPECT_NE(junit({}, {r}).find("file=\"\uFFFD.toml\""), std::string::npos);
 }
 
 TEST(JsonTest, GoesThereAndBack) {
