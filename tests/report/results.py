@@ -12,16 +12,32 @@ HOSTILE = [
 ]
 
 
+def registers(cpu=0, **more):
+    return {"cpu": cpu, "rip": "ffffffff8010959d", "rsp": "ffffc90000017ee8", "rflags": "46", "cs": 16, "cr2": "0", "cr3": "15f000",
+            "gs": "ffff888000164000", "nmi_masked": False, "gpr": [f"{n:x}" for n in range(16)]} | more
+
+
+def timeline(stops, cpus=1, text="B"):
+    """One thread on each CPU, and `text` wherever a text may be."""
+    cpu = [{"regs": registers(n), "context": "entry", "symbol": text, "stack": text, "thread": text, "doing": text, "cache": [],
+            "reserve": [4096 + n], "hands": []} for n in range(cpus)]
+    thread = [{"name": text, "kind": "user", "state": text, "doing": text, "pages": [["8000000000161063", "own"]] + [["0", ""]] * 3,
+               "guards": 0, "depth": 280, "own": True, "cpu": n} for n in range(cpus)]
+    return {"left_out": 0, "cpus": cpu, "threads": thread,
+            "moments": [{"stop": stop, "step": 0, "cpu": stop % cpus, "kind": "mark", "cause": text, "c": list(range(cpus)),
+                         "t": list(range(cpus)), "free": 0, "violated": []} for stop in stops]}
+
+
 def violation(id="INV-19", text="A second one is needed.", **more):
     return {"id": id, "text": text, "where": "cpu0 thread B enter+0x26d", "step": "run B until mark(enter.short)", "stop": 32,
-            "picture": "A [#RRR]\nB [#...]\n", "line": 7} | more
+            "picture": "A [#RRR]\nB [#...]\n", "line": 7, "moment": timeline([32]), "before": registers(), "before_stop": 31} | more
 
 
 def result(number=0, verdict="pass", **more):
     r = {"file": f"scenarios/made/up-{number}.toml", "name": f"up-{number}", "why": "Because.", "claims": ["C7"], "hazards": [],
          "verdict": verdict, "reason": "" if verdict in GOOD else f"it is a {verdict}", "expected": "", "violations": [],
          "landings": [], "examined": [{"id": "INV-1", "evaluated": 9, "applicable": 4}], "depths": [], "notes": [], "console": [],
-         "stops": 28, "trace_hash": "fedcba9876543210", "seconds": 0.125, "line": 7}
+         "stops": 28, "trace_hash": "fedcba9876543210", "seconds": 0.125, "line": 7, "steps": ["run A until user", "run B until mark(enter.short)"]}
     if verdict in ("FAIL", "expected violation"):
         r["violations"] = [violation()]
     if verdict == "expected violation":

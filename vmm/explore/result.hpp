@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "vmm/oracle/moment.hpp"
+
 namespace stackrig::explore {
 
 /// Outcomes are kept apart; only the first two are what the scenario's author asked for.
@@ -32,6 +34,9 @@ struct ViolationReport {
     std::uint64_t stop = 0;
     std::string picture;    ///< stacks, cache, reserve; several lines
     std::uint32_t line = 1;  ///< of the schedule step in the scenario file
+    oracle::Moment moment;       ///< the stop at which it was seen
+    engine::CpuState before;     ///< the CPU that stopped, at its stop before
+    std::uint64_t before_stop = 0;  ///< which stop that was; 0: there was none
 };
 
 /// One injected event and the proof of where it hit.
@@ -57,6 +62,12 @@ struct DepthReport {
     std::uint64_t samples = 0;
 };
 
+/// The stops of a run from the end of boot on, as far as they were recorded: its last ones.
+struct Timeline {
+    std::uint64_t left_out = 0;  ///< stops before the first moment, boot aside
+    std::vector<oracle::Moment> moments;
+};
+
 struct ScenarioResult {
     std::string file;
     std::string name;
@@ -75,6 +86,8 @@ struct ScenarioResult {
     std::uint64_t stops = 0;
     std::uint64_t trace_hash = 0;
     double seconds = 0;
+    std::vector<std::string> steps;  ///< the schedule, as written
+    Timeline timeline;               ///< empty unless asked for
     std::uint32_t line = 1;  ///< in `file`: of the schedule step at which the run ended
 };
 

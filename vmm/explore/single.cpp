@@ -86,6 +86,9 @@ void fill_in(ScenarioResult& result, const engine::RunOutcome& outcome, const Wa
         result.notes.push_back(fmt::format("{} at stop {}: {}", note.id, note.stop, note.text));
     }
     result.console = outcome.console;
+    for (const engine::Step& step : scenario.plan.schedule) {
+        result.steps.push_back(step.text);
+    }
     result.stops = outcome.stops;
     result.line = line_of(scenario, outcome.step);
     result.trace_hash = outcome.trace_hash;
@@ -110,7 +113,7 @@ std::optional<std::string> missing_capability(const Bench& bench, const scenario
 
 }  // namespace
 
-Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario& scenario) {
+Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario& scenario, Recording recording) {
     ScenarioResult result{.file = scenario.file, .name = scenario.name, .why = scenario.why, .claims = scenario.claims,
                           .hazards = scenario.hazards, .expected_id = scenario.expect.violation};
     if (const auto missing = missing_capability(bench, scenario)) {
@@ -123,6 +126,7 @@ Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario
     const Symbolise symbolise = [&](Gva address) { return bench.guest.describe(address); };
     STACKRIG_TRY_ASSIGN(const Gpa state, kernel_state(bench.guest));
     Watch watch(scenario, names, state, symbolise);
+    watch.record(recording.moments);
     const auto start = std::chrono::steady_clock::now();
     STACKRIG_TRY_ASSIGN(const engine::RunOutcome outcome, engine::run(bench.system, bench.guest, scenario.plan, watch, {}));
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -130,6 +134,9 @@ Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario
     auto [verdict, reason] = judge(outcome, watch, scenario);
     result.verdict = verdict;
     result.reason = std::move(reason);
+    if (recording.passes_too || result.verdict != Verdict::pass) {
+        result.timeline = watch.take_timeline();
+    }
     return result;
 }
 

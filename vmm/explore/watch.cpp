@@ -23,7 +23,8 @@ std::uint32_t line_of(const scenario::Scenario& scenario, std::size_t step) {
 
 Watch::Watch(const scenario::Scenario& scenario, const scenario::Names& names, Gpa kernel_state, Symbolise symbolise)
     : scenario_(scenario), names_(names), symbolise_(std::move(symbolise)),
-      oracle_(scenario.plan.guest, kernel_state, scenario.expect.violation), sometimes_(scenario.sometimes.size()) {}
+      oracle_(scenario.plan.guest, kernel_state, scenario.expect.violation), sometimes_(scenario.sometimes.size()),
+      before_(scenario.plan.guest.cpus) {}
 
 std::int64_t Watch::read(const Fact& fact) const {
     const oracle::Facts facts = oracle_.facts();
@@ -74,8 +75,18 @@ bool Watch::take(const oracle::Violation& violation) {
     const bool known = std::any_of(violations_.begin(), violations_.end(), [&](const ViolationReport& v) { return v.id == id; });
     if (!known) {
         const std::string step = violation.step < scenario_.plan.schedule.size() ? scenario_.plan.schedule[violation.step].text : "";
-        violations_.push_back({id, violation.text, where(), step, violation.stop, picture(violation.threads, false),
-                               line_of(scenario_, violation.step)});
+        const Before& before = before_[violation.cpu.value()];
+        violations_.push_back({.id = id,
+                               .text = violation.text,
+                               .where = where(),
+                               .step = step,
+                               .stop = violation.stop,
+                               .picture = picture(violation.threads, false),
+                               .line = line_of(scenario_, violation.step),
+                               .moment = oracle::moment_of(oracle_.view(), oracle_.history(), symbolise_),
+                               .before = before.cpu,
+                               .before_stop = before.stop});
+        violations_.back().moment.violated = {id};
     }
     if (id == scenario_.expect.violation) {
         expected_seen_ = true;
@@ -89,13 +100,35 @@ bool Watch::take(const oracle::Violation& violation) {
     return false;
 }
 
+/// For reports: the stop itself if the run is recorded, and the registers the next stop is compared with.
+void Watch::remember(const engine::Stop& stop, std::span<const oracle::Violation> violations) {
+    before_[stop.cpu.value()] = {stop.cpus[stop.cpu.value()], stop.index};
+    if (recording_ == 0 || !booted_) {
+        return;
+    }
+    if (moments_.size() == recording_) {
+        moments_.pop_front();
+        ++left_out_;
+    }
+    moments_.push_back(oracle::moment_of(oracle_.view(), oracle_.history(), symbolise_));
+    for (const oracle::Violation& violation : violations) {
+        moments_.back().violated.emplace_back(violation.id);
+    }
+}
+
+Timeline Watch::take_timeline() {
+    return {left_out_, {std::make_move_iterator(moments_.begin()), std::make_move_iterator(moments_.end())}};
+}
+
 bool Watch::at_stop(const engine::Stop& stop) {
     bool go_on = true;
-    for (const oracle::Violation& violation : oracle_.observe(stop)) {
+    const std::span<const oracle::Violation> violations = oracle_.observe(stop);
+    for (const oracle::Violation& violation : violations) {
         go_on = take(violation) && go_on;
     }
     const auto* mark = std::get_if<engine::MarkStop>(&stop.cause);
     booted_ = booted_ || (mark != nullptr && mark->mark == abi::Mark::boot_done);
+    remember(stop, violations);
     if (!booted_) {
         return go_on;
     }

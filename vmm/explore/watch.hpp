@@ -1,6 +1,7 @@
 // The observer of a scenario's run: lets the oracle look, evaluates the predicates, decides when enough is seen.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <string>
 #include <vector>
@@ -20,6 +21,11 @@ using Symbolise = std::function<std::string(Gva)>;
 class Watch final : public engine::Observer {
   public:
     Watch(const scenario::Scenario& scenario, const scenario::Names& names, Gpa kernel_state, Symbolise symbolise);
+
+    /// Keeps the last `moments` stops for timeline().
+    void record(std::size_t moments) { recording_ = moments; }
+    /// What was recorded; moves it out.
+    [[nodiscard]] Timeline take_timeline();
 
     bool at_stop(const engine::Stop& stop) override;
     bool at_expect(std::size_t predicate, const engine::Stop& stop) override;
@@ -43,6 +49,7 @@ class Watch final : public engine::Observer {
     [[nodiscard]] std::int64_t read(const scenario::Fact& fact) const;
     [[nodiscard]] bool holds(const scenario::CheckedPredicate& predicate) const;
     [[nodiscard]] bool take(const oracle::Violation& violation);
+    void remember(const engine::Stop& stop, std::span<const oracle::Violation> violations);
     [[nodiscard]] std::string where() const;
 
     const scenario::Scenario& scenario_;
@@ -51,6 +58,14 @@ class Watch final : public engine::Observer {
     oracle::Oracle oracle_;
     std::vector<bool> sometimes_;
     std::vector<ViolationReport> violations_;
+    struct Before {
+        engine::CpuState cpu;
+        std::uint64_t stop = 0;
+    };
+    std::vector<Before> before_;  // by CPU, its last stop but this
+    std::deque<oracle::Moment> moments_;
+    std::size_t recording_ = 0;
+    std::uint64_t left_out_ = 0;
     std::string failure_;
     bool expected_seen_ = false;
     bool booted_ = false;

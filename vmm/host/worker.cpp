@@ -74,9 +74,14 @@ Result<scenario::Scenario> Worker::checked(const Json& request) const {
     return std::move(*scenario);
 }
 
+/// The optional keys of `run`: {"timeline": moments to keep, "timeline_of_passes": true}.
+explore::Recording recording_of(const Json& request) {
+    return {.moments = request.value("timeline", std::size_t{0}), .passes_too = request.value("timeline_of_passes", false)};
+}
+
 Result<Json> Worker::run(const Json& request) {
     STACKRIG_TRY_ASSIGN(const scenario::Scenario scenario, checked(request));
-    STACKRIG_TRY_ASSIGN(const explore::ScenarioResult result, explore::run_scenario(bench(), scenario));
+    STACKRIG_TRY_ASSIGN(const explore::ScenarioResult result, explore::run_scenario(bench(), scenario, recording_of(request)));
     return report::to_json(result);
 }
 

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "vmm/report/moment_json.hpp"
+
 namespace stackrig::explore {
 
 // Found by argument-dependent lookup, hence in this namespace. The library's own macro of this purpose is for its unordered
@@ -16,7 +18,6 @@ namespace stackrig::explore {
     void from_json(const J& nlohmann_json_j, Type& nlohmann_json_t) {                       \
         NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__))          \
     }
-STACKRIG_JSON_FIELDS(ViolationReport, id, text, where, step, stop, picture, line)
 STACKRIG_JSON_FIELDS(LandingReport, event, where, exact, detail)
 STACKRIG_JSON_FIELDS(Examined, id, evaluated, applicable)
 STACKRIG_JSON_FIELDS(DepthReport, entry, window, max_bytes, samples)
@@ -25,6 +26,29 @@ STACKRIG_JSON_FIELDS(DepthReport, entry, window, max_bytes, samples)
 
 namespace stackrig::report {
 namespace {
+
+Json violation_json(const explore::ViolationReport& v) {
+    Json json{{"id", v.id}, {"text", v.text}, {"where", v.where}, {"step", v.step}, {"stop", v.stop}, {"picture", v.picture}, {"line", v.line}};
+    json["moment"] = to_json(explore::Timeline{0, {v.moment}});
+    json["before"] = to_json(v.before);
+    json["before_stop"] = v.before_stop;
+    return json;
+}
+
+explore::ViolationReport violation_from(const Json& json) {
+    explore::ViolationReport v;
+    json.at("id").get_to(v.id);
+    json.at("text").get_to(v.text);
+    json.at("where").get_to(v.where);
+    json.at("step").get_to(v.step);
+    json.at("stop").get_to(v.stop);
+    json.at("picture").get_to(v.picture);
+    json.at("line").get_to(v.line);
+    v.moment = timeline_from_json(json.at("moment")).moments.at(0);
+    v.before = regs_from_json(json.at("before"));
+    json.at("before_stop").get_to(v.before_stop);
+    return v;
+}
 
 constexpr explore::Verdict all_verdicts[] = {
     explore::Verdict::pass,    explore::Verdict::expected_violation, explore::Verdict::fail,
@@ -52,7 +76,10 @@ Json to_json(const explore::ScenarioResult& r) {
     json["verdict"] = explore::name_of(r.verdict);
     json["reason"] = r.reason;
     json["expected"] = r.expected_id;
-    json["violations"] = r.violations;
+    json["violations"] = Json::array();
+    for (const explore::ViolationReport& v : r.violations) {
+        json["violations"].push_back(violation_json(v));
+    }
     json["landings"] = r.landings;
     json["examined"] = r.examined;
     json["depths"] = r.depths;
@@ -62,6 +89,10 @@ Json to_json(const explore::ScenarioResult& r) {
     json["trace_hash"] = fmt::format("{:016x}", r.trace_hash);
     json["seconds"] = r.seconds;
     json["line"] = r.line;
+    json["steps"] = r.steps;
+    if (!r.timeline.moments.empty()) {
+        json["timeline"] = to_json(r.timeline);
+    }
     return json;
 }
 
@@ -75,7 +106,9 @@ Result<explore::ScenarioResult> result_from_json(const Json& json) try {
     r.verdict = verdict_named(json.at("verdict").get<std::string>());
     json.at("reason").get_to(r.reason);
     json.at("expected").get_to(r.expected_id);
-    json.at("violations").get_to(r.violations);
+    for (const Json& v : json.at("violations")) {
+        r.violations.push_back(violation_from(v));
+    }
     json.at("landings").get_to(r.landings);
     json.at("examined").get_to(r.examined);
     json.at("depths").get_to(r.depths);
@@ -85,6 +118,10 @@ Result<explore::ScenarioResult> result_from_json(const Json& json) try {
     r.trace_hash = std::stoull(json.at("trace_hash").get<std::string>(), nullptr, 16);
     json.at("seconds").get_to(r.seconds);
     json.at("line").get_to(r.line);
+    json.at("steps").get_to(r.steps);
+    if (const auto timeline = json.find("timeline"); timeline != json.end()) {
+        r.timeline = timeline_from_json(*timeline);
+    }
     return r;
 } catch (const std::exception& e) {
     return fail(ErrorKind::rig, fmt::format("a result from the worker cannot be read: {}", e.what()));

@@ -16,6 +16,8 @@ Json run_line(const explore::ScenarioResult& r) {
     Json result = to_json(r);
     // They have lines of their own.
     result.erase("violations");
+    // Pictures are for the reports that draw.
+    result.erase("timeline");
     line.update(result);
     line["replay"] = replay_command(r);
     return line;

@@ -21,7 +21,8 @@ ScenarioResult passed() {
 ScenarioResult refuted() {
     ScenarioResult r{.file = "scenarios/b.toml", .name = "b", .why = "Since.", .claims = {"C7"}, .verdict = Verdict::expected_violation,
                      .expected_id = "INV-19", .stops = 32, .trace_hash = 0xfedcba9876543210};
-    r.violations = {{"INV-19", "A second one is needed.", "cpu0 thread B enter+0x26d", "run B until mark(enter.short)", 32, "picture\n"}};
+    r.violations = {{.id = "INV-19", .text = "A second one is needed.", .where = "cpu0 thread B enter+0x26d",
+                     .step = "run B until mark(enter.short)", .stop = 32, .picture = "picture\n", .line = 12}};
     r.landings = {{"irq(timer)", "user_mark+0x7", true, ""}};
     r.notes = {"INV-17 at stop 24: the reserve holds 0 of 3"};
     return r;
@@ -118,6 +119,42 @@ TEST(JsonTest, GoesThereAndBack) {
     ASSERT_TRUE(back) << back.error().text;
     EXPECT_EQ(to_json(*back), json);
     EXPECT_EQ(back->violations.at(0).picture, "picture\n");
+}
+
+oracle::Moment moment(std::uint64_t stop) {
+    oracle::Moment m{.stop = stop, .step = 2, .cpu = 1, .kind = "mark", .cause = "mark enter.short", .free_pages = 5, .violated = {"INV-19"}};
+    oracle::MomentCpu cpu{.context = oracle::Context::entry, .symbol = "enter+0x26d", .stack = "B's stack", .thread = "B",
+                          .doing = "inside ENTER", .cache = {1, 2}, .reserve = {3}, .hands = {4}};
+    cpu.regs = {.cpu = CpuId{1}, .rip = Gva(0xffffffff8010959d), .rsp = Gva(0xffffc90000017ee8), .rflags = 2, .cs = 0x10,
+                .cr2 = Gva(0x1234), .cr3 = Gpa(0x5000), .gs_base = Gva(0xffff888000000000), .nmi_masked = true};
+    cpu.regs.gpr[15] = 0xfedcba9876543210;
+    m.cpus = {{}, cpu};
+    oracle::MomentThread thread{.name = "B", .kind = "user", .state = "running", .doing = "inside ENTER", .guards = 1, .depth = 280,
+                                .on_own_stack = true, .cpu = 1};
+    thread.pages[0] = {0x8000000000161063, "own"};
+    m.threads = {{.name = "A"}, thread};
+    return m;
+}
+
+TEST(JsonTest, TheTimelineGoesThereAndBackAndWritesWhatDoesNotChangeOnce) {
+    ScenarioResult r = refuted();
+    r.steps = {"run"};
+    r.violations[0].moment = moment(32);
+    r.violations[0].before = moment(31).cpus[1].regs;
+    r.violations[0].before_stop = 31;
+    r.timeline = {7, {moment(30), moment(31), moment(32)}};
+    const Json json = to_json(r);
+    EXPECT_EQ(json["timeline"]["threads"].size(), 2u);
+    const auto back = result_from_json(Json::parse(json.dump()));
+    ASSERT_TRUE(back) << back.error().text;
+    EXPECT_EQ(back->timeline.left_out, 7u);
+    EXPECT_EQ(back->timeline.moments, r.timeline.moments);
+    EXPECT_EQ(back->violations[0].moment, r.violations[0].moment);
+    EXPECT_EQ(back->violations[0].before, r.violations[0].before);
+    EXPECT_EQ(back->violations[0].before_stop, 31u);
+    Json damaged = json;
+    damaged["timeline"]["moments"][0]["t"][0] = 99;
+    EXPECT_FALSE(result_from_json(damaged)) << "an index beyond the table";
 }
 
 TEST(JsonTest, NamesWhatCannotBeRead) {
