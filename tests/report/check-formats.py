@@ -122,6 +122,12 @@ class Formats(unittest.TestCase):
         self.assertEqual(runs[0]["trace_hash"], "fedcba9876543210", "64-bit numbers travel as hex strings")
         found = [line for line in lines if line["t"] == "violation"]
         self.assertEqual([v["invariant"] for v in found], [v["text"] for r in self.results for v in r["violations"]])
+        self.assertEqual({tuple(v) for v in found}, {tuple(found[0])}, "keys keep their order")
+        self.assertEqual({key: found[0][key] for key in ("vcpu", "rip", "sym", "off", "src_file", "src_line", "rsp", "trace_hash")},
+                         {"vcpu": 0, "rip": "ffffffff8010959d", "sym": "B", "off": "0", "src_file": "guest/stack/entry_exit.cpp",
+                          "src_line": 76, "rsp": "ffffc90000017ee8", "trace_hash": "fedcba9876543210"})
+        self.assertEqual([(p["va"], p["pfn"], p["owner"]) for p in found[0]["pt"][:2]],
+                         [("ffffc90000007000", "161", "own"), ("ffffc90000006000", "0", "")])
         self.assertEqual(lines[-1]["scenarios"], len(self.results))
         self.assertEqual(sum(lines[-1]["verdicts"].values()), len(self.results))
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm/report/failure.hpp"
 #include "vmm/report/github.hpp"
 #include "vmm/report/jsonl.hpp"
 #include "vmm/report/junit.hpp"

@@ -22,15 +22,20 @@ def timeline(stops, cpus=1, text="B"):
     cpu = [{"regs": registers(n), "context": "entry", "symbol": text, "stack": text, "thread": text, "doing": text, "cache": [],
             "reserve": [4096 + n], "hands": []} for n in range(cpus)]
     thread = [{"name": text, "kind": "user", "state": text, "doing": text, "pages": [["8000000000161063", "own"]] + [["0", ""]] * 3,
-               "guards": 0, "depth": 280, "own": True, "cpu": n} for n in range(cpus)]
+               "slot": n, "guards": 0, "depth": 280, "own": True, "cpu": n} for n in range(cpus)]
     return {"left_out": 0, "cpus": cpu, "threads": thread,
             "moments": [{"stop": stop, "step": 0, "cpu": stop % cpus, "kind": "mark", "cause": text, "c": list(range(cpus)),
                          "t": list(range(cpus)), "free": 0, "violated": []} for stop in stops]}
 
 
+def code(text="f(x);"):
+    return [{"address": 0xffffffff8010959d + 4 * (i - 1), "label": f"enter+{0x269 + 4 * i:#x}", "text": text,
+             "file": "guest/stack/entry_exit.cpp", "line": 75 + i, "source": text} for i in range(3)]
+
+
 def violation(id="INV-19", text="A second one is needed.", **more):
     return {"id": id, "text": text, "where": "cpu0 thread B enter+0x26d", "step": "run B until mark(enter.short)", "stop": 32,
-            "picture": "A [#RRR]\nB [#...]\n", "line": 7, "moment": timeline([32]), "before": registers(), "before_stop": 31} | more
+            "picture": "A [#RRR]\nB [#...]\n", "line": 7, "moment": timeline([32]), "before": registers(), "before_stop": 31, "code": code(text), "access": text} | more
 
 
 def result(number=0, verdict="pass", **more):
@@ -51,7 +56,7 @@ def hostile():
     for i, text in enumerate(HOSTILE):
         verdict = VERDICTS[i % len(VERDICTS)]
         results.append(result(i, verdict, name=text, file=text, why=text, reason=text, notes=[text], console=[text],
-                              landings=[{"event": text, "where": text, "exact": False, "detail": text}]))
+                              landings=[{"event": text, "where": text, "exact": False, "detail": text, "address": 0x400007, "code": code(text)}]))
         if results[-1]["violations"]:
             results[-1]["violations"] = [violation(text=text, where=text, step=text, picture=text + "\n")]
     return results

@@ -5,6 +5,8 @@
 
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/common.hpp"
+#include "vmm/report/code.hpp"
+#include "vmm/report/failure.hpp"
 #include "vmm/report/json.hpp"
 #include "vmm/report/ktap.hpp"
 #include "vmm/report/text.hpp"
@@ -20,7 +22,8 @@ constexpr std::chrono::seconds patience{60};
 /// Prints results in the chosen format.
 class Printer {
   public:
-    Printer(const RunOptions& options, std::size_t scenarios) : options_(options), count_(scenarios) {}
+    Printer(const RunOptions& options, std::size_t scenarios)
+        : options_(options), paint_(wants_colour(STDOUT_FILENO)), count_(scenarios) {}
 
     void headline(const std::string& text) {
         if (options_.ktap) {
@@ -38,10 +41,10 @@ class Printer {
         } else {
             const bool fine = explore::as_expected(r.verdict);
             if (!fine || !options_.quiet) {
-                line(report::result_line(r));
+                line(report::result_line(r, paint_));
             }
             if (options_.verbose || (!fine && r.verdict != Verdict::skip)) {
-                fmt::print("\n{}\n", report::result_details(r));
+                fmt::print("\n{}\n", report::result_details(r, paint_));
             }
         }
         progress();
@@ -70,6 +73,7 @@ class Printer {
     }
 
     const RunOptions& options_;
+    report::Paint paint_;
     std::size_t count_;
     std::size_t done_ = 0;
 };
@@ -113,6 +117,10 @@ int run(const RunOptions& options) {
         return exit_usage;
     }
     Printer printer(options, checked->good.size());
+    const auto code = report::Code::create(checked->guest, guest_lines(checked->guest));
+    if (!code) {
+        return report(code.error());
+    }
     auto outputs = Outputs::open(options.files);
     if (!outputs) {
         return report(outputs.error());
@@ -122,11 +130,12 @@ int run(const RunOptions& options) {
         return report(session.error());
     }
     printer.headline((*session)->headline());
-    outputs->begin(run_info((*session)->headline(), checked->guest_build));
+    outputs->begin(run_info((*session)->headline(), checked->guest.build_hash()));
     std::unique_ptr<host::WorkerClient> worker;
     std::vector<ScenarioResult> results;
     for (const CheckedSource& source : checked->good) {
         results.push_back(run_one(**session, worker, source));
+        code->annotate(results.back());
         printer.result(results.back());
         outputs->result(results.back());
     }

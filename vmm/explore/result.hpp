@@ -25,6 +25,16 @@ enum class Verdict {
 [[nodiscard]] constexpr bool as_expected(Verdict v) { return v == Verdict::pass || v == Verdict::expected_violation; }
 [[nodiscard]] const char* name_of(Verdict v);
 
+/// One instruction of a disassembly, with its place in the source.
+struct CodeLine {
+    std::uint64_t address = 0;
+    std::string label;   ///< "enter+0x26d"
+    std::string text;    ///< "mov rdi, rbx"
+    std::string file;    ///< "guest/stack/entry_exit.cpp"; empty: not known
+    std::uint32_t line = 0;
+    std::string source;  ///< that line
+};
+
 /// One violated invariant, the first time it was seen in the run.
 struct ViolationReport {
     std::string id;       ///< "INV-19"
@@ -36,6 +46,8 @@ struct ViolationReport {
     std::uint32_t line = 1;  ///< of the schedule step in the scenario file
     oracle::Moment moment;       ///< the stop at which it was seen
     engine::CpuState before;     ///< the CPU that stopped, at its stop before
+    std::vector<CodeLine> code;  ///< around RIP; filled in where source lines are known
+    std::string access;          ///< what the next instruction reads or writes, and the state of that page; same
     std::uint64_t before_stop = 0;  ///< which stop that was; 0: there was none
 };
 
@@ -45,6 +57,8 @@ struct LandingReport {
     std::string where;   ///< symbolised boundary
     bool exact = false;  ///< the pushed frame names exactly that boundary
     std::string detail;
+    std::uint64_t address = 0;   ///< of the boundary
+    std::vector<CodeLine> code;  ///< around it; filled in where source lines are known
 };
 
 /// How often an invariant was looked at, and how often it had something to say.

@@ -71,7 +71,7 @@ void fill_in(ScenarioResult& result, const engine::RunOutcome& outcome, const Wa
              const Symbolise& symbolise) {
     result.violations = watch.violations();
     for (const engine::EventReport& event : outcome.events) {
-        result.landings.push_back({event.event, symbolise(event.boundary), event.exact, event.detail});
+        result.landings.push_back({event.event, symbolise(event.boundary), event.exact, event.detail, event.boundary.value(), {}});
     }
     for (const oracle::Invariant& invariant : oracle::catalogue()) {
         const oracle::ExaminedCount count = watch.oracle().examined(invariant.inv);

@@ -69,7 +69,8 @@ MomentCpu cpu_moment(const View& view, const History& history, const CpuView& cp
 MomentThread thread_moment(const View& view, const History& history, ThreadId t) {
     const abi::Thread& thread = view.thread(t);
     MomentThread out{.name = std::string(name_of(view, t)), .kind = kind_text(thread.kind), .state = state_text(thread),
-                     .doing = doing_text(history.thread(t))};
+                     .doing = doing_text(history.thread(t)),
+                     .slot = thread.slot};
     StackPointer pointer = locate(Gva(thread.saved_rsp));
     for (const CpuView& cpu : view.cpus) {
         if (cpu.running == t) {

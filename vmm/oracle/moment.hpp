@@ -44,6 +44,7 @@ struct MomentThread {
     std::string state;  ///< belief: "running", "blocked for stack pages", ...
     std::string doing;  ///< "exit work (timer)"
     std::array<MomentPage, abi::stack_pages> pages;  ///< [0] is P0, the top page
+    std::uint32_t slot = 0;   ///< of the stack area
     std::uint8_t guards = 0;                         ///< guard pages that are present: a violation by itself
     std::uint64_t depth = 0;    ///< bytes between the top of its stack and its RSP, the saved one when it does not run
     bool on_own_stack = false;  ///< that RSP lies in this stack (or in its guard); else `depth` means nothing

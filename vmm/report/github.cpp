@@ -6,6 +6,7 @@
 #include <set>
 
 #include "vmm/report/clean.hpp"
+#include "vmm/report/failure.hpp"
 #include "vmm/report/text.hpp"
 
 namespace stackrig::report {

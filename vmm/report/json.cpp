@@ -18,7 +18,8 @@ namespace stackrig::explore {
     void from_json(const J& nlohmann_json_j, Type& nlohmann_json_t) {                       \
         NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__))          \
     }
-STACKRIG_JSON_FIELDS(LandingReport, event, where, exact, detail)
+STACKRIG_JSON_FIELDS(CodeLine, address, label, text, file, line, source)
+STACKRIG_JSON_FIELDS(LandingReport, event, where, exact, detail, address, code)
 STACKRIG_JSON_FIELDS(Examined, id, evaluated, applicable)
 STACKRIG_JSON_FIELDS(DepthReport, entry, window, max_bytes, samples)
 
@@ -32,6 +33,8 @@ Json violation_json(const explore::ViolationReport& v) {
     json["moment"] = to_json(explore::Timeline{0, {v.moment}});
     json["before"] = to_json(v.before);
     json["before_stop"] = v.before_stop;
+    json["code"] = v.code;
+    json["access"] = v.access;
     return json;
 }
 
@@ -47,6 +50,8 @@ explore::ViolationReport violation_from(const Json& json) {
     v.moment = timeline_from_json(json.at("moment")).moments.at(0);
     v.before = regs_from_json(json.at("before"));
     json.at("before_stop").get_to(v.before_stop);
+    json.at("code").get_to(v.code);
+    json.at("access").get_to(v.access);
     return v;
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <map>
 
+#include "vmm/report/failure.hpp"
 #include "vmm/report/text.hpp"
 
 namespace stackrig::report {
@@ -23,6 +24,59 @@ Json run_line(const explore::ScenarioResult& r) {
     return line;
 }
 
+std::string hex(std::uint64_t value) { return fmt::format("{:x}", value); }
+
+/// Where the CPU was: registers, symbol, source line, and what is mapped of each thread's stack.
+void add_place(Json& line, const explore::ViolationReport& v) {
+    if (v.moment.cpu >= v.moment.cpus.size()) {
+        return;
+    }
+    const oracle::MomentCpu& cpu = v.moment.cpus[v.moment.cpu];
+    const std::size_t plus = cpu.symbol.rfind("+0x");
+    line["vcpu"] = v.moment.cpu;
+    line["thread"] = cpu.thread;
+    line["rip"] = hex(cpu.regs.rip.value());
+    line["sym"] = cpu.symbol.substr(0, plus);
+    line["off"] = plus == std::string::npos ? "0" : cpu.symbol.substr(plus + 3);
+    for (const explore::CodeLine& code : v.code) {
+        if (code.address == cpu.regs.rip.value() && !code.file.empty()) {
+            line["src_file"] = code.file;
+            line["src_line"] = code.line;
+        }
+    }
+    line["cr2"] = hex(cpu.regs.cr2.value());
+    line["rsp"] = hex(cpu.regs.rsp.value());
+    line["stack"] = cpu.stack;
+    line["pt"] = Json::array();
+    for (const oracle::MomentThread& t : v.moment.threads) {
+        for (unsigned page = 0; page < abi::stack_pages; ++page) {
+            const oracle::MomentPage& p = t.pages[page];
+            line["pt"].push_back({{"thread", t.name},
+                                  {"va", hex(abi::stack_page(t.slot, page))},
+                                  {"pte", hex(p.pte)},
+                                  {"pfn", hex(oracle::Pte{p.pte}.frame_number())},
+                                  {"owner", p.owner}});
+        }
+    }
+}
+
+/// What was decided and where it hit, as far as the run went.
+Json decisions(const explore::ScenarioResult& r) {
+    Json out = Json::array();
+    for (const std::string& step : r.steps) {
+        out.push_back({{"what", step}});
+    }
+    std::size_t landing = 0;
+    for (Json& step : out) {
+        if (landing < r.landings.size() && step["what"].get_ref<const std::string&>().starts_with("inject")) {
+            step["hit"] = r.landings[landing].where;
+            step["exact"] = r.landings[landing].exact;
+            ++landing;
+        }
+    }
+    return out;
+}
+
 Json violation_line(const RunInfo& info, const explore::ScenarioResult& r, const explore::ViolationReport& v) {
     Json line = head("violation");
     line["id"] = v.id;
@@ -35,6 +89,9 @@ Json violation_line(const RunInfo& info, const explore::ScenarioResult& r, const
     line["where"] = v.where;
     line["stop"] = v.stop;
     line["step"] = v.step;
+    line["event"] = r.landings.empty() ? "" : r.landings.back().event;
+    add_place(line, v);
+    line["decisions"] = decisions(r);
     line["trace_hash"] = fmt::format("{:016x}", r.trace_hash);
     line["guest_build"] = info.guest_build;
     line["schema"] = jsonl_version;

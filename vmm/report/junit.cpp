@@ -5,7 +5,7 @@
 #include <map>
 
 #include "vmm/report/clean.hpp"
-#include "vmm/report/text.hpp"
+#include "vmm/report/failure.hpp"
 
 namespace stackrig::report {
 namespace {

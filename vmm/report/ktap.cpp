@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "vmm/report/clean.hpp"
-#include "vmm/report/text.hpp"
+#include "vmm/report/failure.hpp"
 
 namespace stackrig::report {
 namespace {

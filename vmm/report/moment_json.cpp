@@ -49,7 +49,7 @@ Json thread_json(const MomentThread& t) {
     for (const MomentPage& page : t.pages) {
         pages.push_back({hex(page.pte), page.owner});
     }
-    return {{"name", t.name},   {"kind", t.kind},     {"state", t.state}, {"doing", t.doing}, {"pages", pages},
+    return {{"name", t.name},   {"kind", t.kind},     {"state", t.state}, {"doing", t.doing}, {"pages", pages}, {"slot", t.slot},
             {"guards", t.guards}, {"depth", t.depth}, {"own", t.on_own_stack}, {"cpu", t.cpu}};
 }
 
@@ -63,6 +63,7 @@ MomentThread thread_from(const Json& json) {
         const Json& page = json.at("pages").at(i);
         t.pages[i] = {unhex(page.at(0)), page.at(1)};
     }
+    json.at("slot").get_to(t.slot);
     json.at("guards").get_to(t.guards);
     json.at("depth").get_to(t.depth);
     json.at("own").get_to(t.on_own_stack);

@@ -1,6 +1,7 @@
 // Reports: golden lines, exit codes, KTAP's rules, JSON there and back.
 #include <gtest/gtest.h>
 
+#include "tests/unit/report/samples.hpp"
 #include "vmm/report/clean.hpp"
 #include "vmm/report/json.hpp"
 #include "vmm/report/jsonl.hpp"
@@ -14,44 +15,16 @@ namespace {
 using explore::ScenarioResult;
 using explore::Verdict;
 
-ScenarioResult passed() {
-    return {.file = "scenarios/a.toml", .name = "a", .why = "Because.", .claims = {"C3", "C4"}, .verdict = Verdict::pass, .stops = 28};
-}
-
-ScenarioResult refuted() {
-    ScenarioResult r{.file = "scenarios/b.toml", .name = "b", .why = "Since.", .claims = {"C7"}, .verdict = Verdict::expected_violation,
-                     .expected_id = "INV-19", .stops = 32, .trace_hash = 0xfedcba9876543210};
-    r.violations = {{.id = "INV-19", .text = "A second one is needed.", .where = "cpu0 thread B enter+0x26d",
-                     .step = "run B until mark(enter.short)", .stop = 32, .picture = "picture\n", .line = 12}};
-    r.landings = {{"irq(timer)", "user_mark+0x7", true, ""}};
-    r.notes = {"INV-17 at stop 24: the reserve holds 0 of 3"};
-    return r;
-}
-
-ScenarioResult with(Verdict verdict, const std::string& reason = "") {
-    ScenarioResult r = passed();
-    r.verdict = verdict;
-    r.reason = reason;
-    return r;
-}
+using test::moment;
+using test::passed;
+using test::refuted;
+using test::with;
 
 TEST(Text, OneLinePerScenario) {
     EXPECT_EQ(result_line(passed()), "ok     a                                  C3 C4           28 stops  pass");
     EXPECT_EQ(result_line(refuted()), "ok     b                                  C7              32 stops  INV-19 violated, as expected");
     EXPECT_EQ(result_line(with(Verdict::vacuous)).substr(0, 6), "NOT OK") << "nothing examined is never a pass";
-}
-
-TEST(Text, DetailsNameWhatWhereAndHowToSeeItAgain) {
-    EXPECT_EQ(result_details(refuted()),
-              "b: INV-19 violated, as expected (scenarios/b.toml)\n"
-              "  why: Since.\n"
-              "  INV-19 at stop 32, cpu0 thread B enter+0x26d\n"
-              "    A second one is needed.\n"
-              "    during: run B until mark(enter.short)\n"
-              "picture\n"
-              "  on the way, INV-17 at stop 24: the reserve holds 0 of 3\n"
-              "  event irq(timer) hit user_mark+0x7: exactly there\n"
-              "  trace hash fedcba9876543210; see it again: ./rig run scenarios/b.toml --verbose\n");
+    EXPECT_EQ(result_line(passed(), Paint(true)).substr(0, 16), "\x1b[32mok     \x1b[0m") << "the column is padded before it is coloured";
 }
 
 TEST(Text, ClaimsTableTakesTheShortestCounterexample) {
@@ -118,30 +91,12 @@ TEST(JsonTest, GoesThereAndBack) {
     const auto back = result_from_json(Json::parse(json.dump()));
     ASSERT_TRUE(back) << back.error().text;
     EXPECT_EQ(to_json(*back), json);
-    EXPECT_EQ(back->violations.at(0).picture, "picture\n");
-}
-
-oracle::Moment moment(std::uint64_t stop) {
-    oracle::Moment m{.stop = stop, .step = 2, .cpu = 1, .kind = "mark", .cause = "mark enter.short", .free_pages = 5, .violated = {"INV-19"}};
-    oracle::MomentCpu cpu{.context = oracle::Context::entry, .symbol = "enter+0x26d", .stack = "B's stack", .thread = "B",
-                          .doing = "inside ENTER", .cache = {1, 2}, .reserve = {3}, .hands = {4}};
-    cpu.regs = {.cpu = CpuId{1}, .rip = Gva(0xffffffff8010959d), .rsp = Gva(0xffffc90000017ee8), .rflags = 2, .cs = 0x10,
-                .cr2 = Gva(0x1234), .cr3 = Gpa(0x5000), .gs_base = Gva(0xffff888000000000), .nmi_masked = true};
-    cpu.regs.gpr[15] = 0xfedcba9876543210;
-    m.cpus = {{}, cpu};
-    oracle::MomentThread thread{.name = "B", .kind = "user", .state = "running", .doing = "inside ENTER", .guards = 1, .depth = 280,
-                                .on_own_stack = true, .cpu = 1};
-    thread.pages[0] = {0x8000000000161063, "own"};
-    m.threads = {{.name = "A"}, thread};
-    return m;
+    EXPECT_EQ(back->violations.at(0).picture, refuted().violations.at(0).picture);
+    EXPECT_EQ(back->violations.at(0).code.at(2).source, refuted().violations.at(0).code.at(2).source);
 }
 
 TEST(JsonTest, TheTimelineGoesThereAndBackAndWritesWhatDoesNotChangeOnce) {
     ScenarioResult r = refuted();
-    r.steps = {"run"};
-    r.violations[0].moment = moment(32);
-    r.violations[0].before = moment(31).cpus[1].regs;
-    r.violations[0].before_stop = 31;
     r.timeline = {7, {moment(30), moment(31), moment(32)}};
     const Json json = to_json(r);
     EXPECT_EQ(json["timeline"]["threads"].size(), 2u);
