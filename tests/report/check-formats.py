@@ -3,7 +3,10 @@
 
 Usage: check-formats.py RENDER, the program that renders results (tests/report/render.cpp).
 """
+import base64
 import collections
+import hashlib
+import html.parser
 import json
 import pathlib
 import re
@@ -13,7 +16,7 @@ import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
 
-from results import GOOD, VERDICTS, hostile, result, violation
+from results import GOOD, VERDICTS, hostile, result, timeline, violation
 
 RENDER = sys.argv.pop()
 
@@ -56,6 +59,36 @@ class TapReader:
             assert int(match[2]) == len(self.results) + 1, f"numbers are not in order: {line!r}"
             self.results.append((match[1] == "ok", match[3].strip(), match[4]))
         assert len(self.results) == self.plan, "the plan is not kept"
+
+
+class HtmlReader(html.parser.HTMLParser):
+    """What a page would fetch or run, and its texts."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.blocks, self.outside, self.handlers, self.policy, self.text, self.open = collections.defaultdict(list), [], [], "", "", None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name in ("src", "href", "action", "data", "srcset", "poster") and not (value or "").startswith(("#", "data:")):
+                self.outside.append((tag, name, value))
+            if name.startswith("on") or name == "style":
+                self.handlers.append((tag, name))
+            if name == "content" and ("http-equiv", "Content-Security-Policy") in attributes:
+                self.policy = value
+        if tag in ("script", "style"):
+            self.open = tag
+            self.blocks[tag].append("")
+
+    def handle_endtag(self, tag):
+        self.open = None if tag == self.open else self.open
+
+    def handle_data(self, data):
+        if self.open:
+            self.blocks[self.open][-1] += data
+        else:
+            self.text += data
 
 
 def unescape_command(text):
@@ -130,6 +163,35 @@ class Formats(unittest.TestCase):
                          [("ffffc90000007000", "161", "own"), ("ffffc90000006000", "0", "")])
         self.assertEqual(lines[-1]["scenarios"], len(self.results))
         self.assertEqual(sum(lines[-1]["verdicts"].values()), len(self.results))
+
+    def test_html_is_one_closed_file(self):
+        page = HtmlReader(self.out["report.html"])
+        self.assertEqual(page.outside, [], "something is fetched")
+        self.assertEqual(page.handlers, [], "code in attributes")
+        self.assertEqual(len(page.blocks["style"]), 1)
+        data, script = page.blocks["script"]
+        for kind, text in (("script-src", script), ("style-src", page.blocks["style"][0])):
+            digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+            self.assertIn(f"{kind} 'sha256-{digest}'", page.policy)
+        self.assertIn("default-src 'none'", page.policy)
+        self.assertNotIn("unsafe", page.policy)
+        self.assertNotIn("<", data, "nothing in the data may end its element")
+        data = json.loads(data)
+        self.assertEqual([r["n"] for r in data["results"]], [r["name"] for r in self.results])
+        wanted = [r["name"] for r in self.results if r["violations"] or r["verdict"] not in GOOD | {"SKIP"}]
+        self.assertEqual(collections.Counter(d["name"] for d in data["details"]), collections.Counter(wanted))
+        self.assertIn("C7  three reserve pages per CPU are enough", page.text, "without scripts there is the text")
+
+    def test_html_of_many_long_failures_stays_small_and_says_what_is_missing(self):
+        text = render([result(i, "FAIL", violations=[violation(picture="x" * 400000)]) for i in range(60)])["report.html"]
+        self.assertLess(len(text), 20 << 20)
+        data = json.loads(HtmlReader(text).blocks["script"][0])
+        self.assertGreater(data["not_shown"], 0)
+        self.assertEqual(data["not_shown"] + len(data["details"]), 60)
+
+    def test_html_of_one_failure_is_small(self):
+        text = render([result(0, "FAIL", timeline=timeline(range(600), cpus=4))])["report.html"]
+        self.assertLess(len(text), 2 << 20)
 
     def test_annotations(self):
         commands = [unescape_command(line) for line in self.out["annotations"].rstrip("\n").split("\n")]

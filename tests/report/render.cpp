@@ -9,6 +9,7 @@
 
 #include "vmm/report/failure.hpp"
 #include "vmm/report/github.hpp"
+#include "vmm/report/html.hpp"
 #include "vmm/report/jsonl.hpp"
 #include "vmm/report/junit.hpp"
 #include "vmm/report/ktap.hpp"
@@ -46,6 +47,7 @@ int main(int argc, char** argv) {
     write(folder + "/ktap", ktap);
     write(folder + "/jsonl", jsonl + report::jsonl_summary(results));
     write(folder + "/junit", report::junit(info, results));
+    write(folder + "/report.html", report::html(info, results));
     write(folder + "/annotations", report::github_annotations(results));
     write(folder + "/summary.md", report::github_summary(info, results));
     write(folder + "/text", text + report::claims_table(results) + report::summary(results));

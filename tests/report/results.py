@@ -29,7 +29,7 @@ def timeline(stops, cpus=1, text="B"):
 
 
 def code(text="f(x);"):
-    return [{"address": 0xffffffff8010959d + 4 * (i - 1), "label": f"enter+{0x269 + 4 * i:#x}", "text": text,
+    return [{"address": f"{0xffffffff8010959d + 4 * (i - 1):x}", "label": f"enter+{0x269 + 4 * i:#x}", "text": text,
              "file": "guest/stack/entry_exit.cpp", "line": 75 + i, "source": text} for i in range(3)]
 
 
@@ -56,7 +56,7 @@ def hostile():
     for i, text in enumerate(HOSTILE):
         verdict = VERDICTS[i % len(VERDICTS)]
         results.append(result(i, verdict, name=text, file=text, why=text, reason=text, notes=[text], console=[text],
-                              landings=[{"event": text, "where": text, "exact": False, "detail": text, "address": 0x400007, "code": code(text)}]))
+                              landings=[{"event": text, "where": text, "exact": False, "detail": text, "address": "400007", "code": code(text)}]))
         if results[-1]["violations"]:
             results[-1]["violations"] = [violation(text=text, where=text, step=text, picture=text + "\n")]
     return results

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "vmm/report/github.hpp"
+#include "vmm/report/html.hpp"
 #include "vmm/report/jsonl.hpp"
 #include "vmm/report/junit.hpp"
 
@@ -52,7 +53,7 @@ Result<Outputs> Outputs::open(const OutputFiles& files) {
     Outputs outputs;
     outputs.files_ = files;
     std::vector<std::string> named;
-    for (const std::string& file : {files.jsonl, files.junit}) {
+    for (const std::string& file : {files.jsonl, files.junit, files.html, files.perfetto}) {
         if (file.empty()) {
             continue;
         }
@@ -93,6 +94,9 @@ Result<void> Outputs::end(const std::vector<explore::ScenarioResult>& results) {
     }
     if (!files_.junit.empty()) {
         STACKRIG_TRY(write_file(files_.junit, report::junit(info_, results)));
+    }
+    if (!files_.html.empty()) {
+        STACKRIG_TRY(write_file(files_.html, report::html(info_, results)));
     }
     return tell_github(info_, results);
 }

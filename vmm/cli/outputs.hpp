@@ -15,6 +15,11 @@ namespace stackrig::cli {
 struct OutputFiles {
     std::string jsonl;
     std::string junit;
+    std::string html;
+    std::string perfetto;
+
+    /// Whether a report wants the stops of runs, not only their results.
+    [[nodiscard]] bool want_timeline() const { return !html.empty() || !perfetto.empty(); }
 };
 
 class Outputs {

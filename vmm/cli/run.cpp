@@ -18,6 +18,7 @@ using explore::ScenarioResult;
 using explore::Verdict;
 
 constexpr std::chrono::seconds patience{60};
+constexpr std::size_t most_moments = 600;  ///< of one run in the reports that draw: its last ones
 
 /// Prints results in the chosen format.
 class Printer {
@@ -87,7 +88,8 @@ ScenarioResult lost(const CheckedSource& source, const Error& error) {
 }
 
 /// Runs one scenario; a worker that dies of it loses this one and nothing else.
-ScenarioResult run_one(host::Session& session, std::unique_ptr<host::WorkerClient>& worker, const CheckedSource& source) {
+ScenarioResult run_one(host::Session& session, std::unique_ptr<host::WorkerClient>& worker, const CheckedSource& source,
+                       const RunOptions& options) {
     if (!worker) {
         auto started = session.start_worker();
         if (!started) {
@@ -95,7 +97,12 @@ ScenarioResult run_one(host::Session& session, std::unique_ptr<host::WorkerClien
         }
         worker = std::move(*started);
     }
-    auto answer = worker->ask({{"do", "run"}, {"file", source.source.file}, {"text", source.source.text}}, patience);
+    host::Json request{{"do", "run"}, {"file", source.source.file}, {"text", source.source.text}};
+    if (options.files.want_timeline()) {
+        request["timeline"] = most_moments;
+        request["timeline_of_passes"] = options.verbose;
+    }
+    auto answer = worker->ask(request, patience);
     if (!answer) {
         worker.reset();
         session.host_was_lost();
@@ -134,7 +141,7 @@ int run(const RunOptions& options) {
     std::unique_ptr<host::WorkerClient> worker;
     std::vector<ScenarioResult> results;
     for (const CheckedSource& source : checked->good) {
-        results.push_back(run_one(**session, worker, source));
+        results.push_back(run_one(**session, worker, source, options));
         code->annotate(results.back());
         printer.result(results.back());
         outputs->result(results.back());

@@ -18,8 +18,35 @@ namespace stackrig::explore {
     void from_json(const J& nlohmann_json_j, Type& nlohmann_json_t) {                       \
         NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__))          \
     }
-STACKRIG_JSON_FIELDS(CodeLine, address, label, text, file, line, source)
-STACKRIG_JSON_FIELDS(LandingReport, event, where, exact, detail, address, code)
+/// 64-bit numbers that are no counts travel as hex strings: JSON readers lose bits.
+struct Hex {
+    std::uint64_t value = 0;
+};
+template <class J>
+void to_json(J& json, const Hex& hex) {
+    json = fmt::format("{:x}", hex.value);
+}
+template <class J>
+void from_json(const J& json, Hex& hex) {
+    hex.value = std::stoull(json.template get<std::string>(), nullptr, 16);
+}
+
+template <class J>
+void to_json(J& json, const CodeLine& l) {
+    json = {{"address", Hex{l.address}}, {"label", l.label}, {"text", l.text}, {"file", l.file}, {"line", l.line}, {"source", l.source}};
+}
+template <class J>
+void from_json(const J& json, CodeLine& l) {
+    l = {json.at("address").template get<Hex>().value, json.at("label"), json.at("text"), json.at("file"), json.at("line"), json.at("source")};
+}
+template <class J>
+void to_json(J& json, const LandingReport& l) {
+    json = {{"event", l.event}, {"where", l.where}, {"exact", l.exact}, {"detail", l.detail}, {"address", Hex{l.address}}, {"code", l.code}};
+}
+template <class J>
+void from_json(const J& json, LandingReport& l) {
+    l = {json.at("event"), json.at("where"), json.at("exact"), json.at("detail"), json.at("address").template get<Hex>().value, json.at("code")};
+}
 STACKRIG_JSON_FIELDS(Examined, id, evaluated, applicable)
 STACKRIG_JSON_FIELDS(DepthReport, entry, window, max_bytes, samples)
 
@@ -71,7 +98,7 @@ explore::Verdict verdict_named(const std::string& name) {
 
 }  // namespace
 
-Json to_json(const explore::ScenarioResult& r) {
+Json summary_json(const explore::ScenarioResult& r) {
     Json json;
     json["file"] = r.file;
     json["name"] = r.name;
@@ -81,10 +108,6 @@ Json to_json(const explore::ScenarioResult& r) {
     json["verdict"] = explore::name_of(r.verdict);
     json["reason"] = r.reason;
     json["expected"] = r.expected_id;
-    json["violations"] = Json::array();
-    for (const explore::ViolationReport& v : r.violations) {
-        json["violations"].push_back(violation_json(v));
-    }
     json["landings"] = r.landings;
     json["examined"] = r.examined;
     json["depths"] = r.depths;
@@ -95,6 +118,15 @@ Json to_json(const explore::ScenarioResult& r) {
     json["seconds"] = r.seconds;
     json["line"] = r.line;
     json["steps"] = r.steps;
+    return json;
+}
+
+Json to_json(const explore::ScenarioResult& r) {
+    Json json = summary_json(r);
+    json["violations"] = Json::array();
+    for (const explore::ViolationReport& v : r.violations) {
+        json["violations"].push_back(violation_json(v));
+    }
     if (!r.timeline.moments.empty()) {
         json["timeline"] = to_json(r.timeline);
     }

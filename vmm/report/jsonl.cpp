@@ -14,12 +14,7 @@ Json head(const char* type) { return {{"v", jsonl_version}, {"t", type}}; }
 
 Json run_line(const explore::ScenarioResult& r) {
     Json line = head("run");
-    Json result = to_json(r);
-    // They have lines of their own.
-    result.erase("violations");
-    // Pictures are for the reports that draw.
-    result.erase("timeline");
-    line.update(result);
+    line.update(summary_json(r));  // violations have lines of their own, and stops are for the reports that draw
     line["replay"] = replay_command(r);
     return line;
 }

@@ -71,19 +71,30 @@ MomentThread thread_from(const Json& json) {
     return t;
 }
 
-/// Each distinct record once.
+/// Writes each record once. `place`: the CPU or thread it is about; from stop to stop most do not change.
+template <class Record>
 class Table {
   public:
-    std::size_t index_of(const Json& record) {
-        const auto [found, fresh] = known_.try_emplace(record.dump(-1, ' ', false, Json::error_handler_t::replace), records_.size());
-        if (fresh) {
-            records_.push_back(record);
+    explicit Table(Json (*write)(const Record&)) : write_(write) {}
+    std::size_t index_of(std::size_t place, const Record& record) {
+        last_.resize(std::max(last_.size(), place + 1));
+        auto& [before, index] = last_[place];
+        if (before == nullptr || !(*before == record)) {
+            Json json = write_(record);
+            const auto [found, fresh] = known_.try_emplace(json.dump(-1, ' ', false, Json::error_handler_t::replace), records_.size());
+            if (fresh) {
+                records_.push_back(std::move(json));
+            }
+            index = found->second;
         }
-        return found->second;
+        before = &record;
+        return index;
     }
     [[nodiscard]] Json take() { return std::move(records_); }
 
   private:
+    Json (*write_)(const Record&);
+    std::vector<std::pair<const Record*, std::size_t>> last_;
     std::map<std::string, std::size_t> known_;
     Json records_ = Json::array();
 };
@@ -117,17 +128,17 @@ engine::CpuState regs_from_json(const Json& json) {
 }
 
 Json to_json(const explore::Timeline& timeline) {
-    Table cpus;
-    Table threads;
+    Table<MomentCpu> cpus(cpu_json);
+    Table<MomentThread> threads(thread_json);
     Json moments = Json::array();
     for (const Moment& m : timeline.moments) {
         Json c = Json::array();
-        for (const MomentCpu& cpu : m.cpus) {
-            c.push_back(cpus.index_of(cpu_json(cpu)));
+        for (std::size_t i = 0; i < m.cpus.size(); ++i) {
+            c.push_back(cpus.index_of(i, m.cpus[i]));
         }
         Json t = Json::array();
-        for (const MomentThread& thread : m.threads) {
-            t.push_back(threads.index_of(thread_json(thread)));
+        for (std::size_t i = 0; i < m.threads.size(); ++i) {
+            t.push_back(threads.index_of(i, m.threads[i]));
         }
         moments.push_back({{"stop", m.stop}, {"step", m.step}, {"cpu", m.cpu}, {"kind", m.kind}, {"cause", m.cause}, {"c", c},
                            {"t", t}, {"free", m.free_pages}, {"violated", m.violated}});

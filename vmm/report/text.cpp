@@ -68,15 +68,7 @@ std::string result_line(const ScenarioResult& r, const Paint& paint) {
                        r.stops, fine ? verdict_text(r) : paint.bad(verdict_text(r)));
 }
 
-namespace {
-
-struct ClaimState {
-    std::size_t held = 0;
-    std::size_t open = 0;
-    std::vector<const ScenarioResult*> refuted;  // shortest first
-};
-
-ClaimState state_of(std::string_view claim, const std::vector<ScenarioResult>& results) {
+ClaimState claim_state(std::string_view claim, const std::vector<ScenarioResult>& results) {
     ClaimState state;
     for (const ScenarioResult& r : results) {
         if (std::find(r.claims.begin(), r.claims.end(), claim) == r.claims.end()) {
@@ -95,6 +87,8 @@ ClaimState state_of(std::string_view claim, const std::vector<ScenarioResult>& r
     return state;
 }
 
+namespace {
+
 std::string claim_verdict(const ClaimState& state) {
     std::string verdict = fmt::format("held in {}", state.held);
     if (!state.refuted.empty()) {
@@ -111,7 +105,7 @@ std::string claims_table(const std::vector<ScenarioResult>& results) {
     std::string out = "The mail's claims, as these scenarios found them:\n";
     std::vector<std::string_view> untested;
     for (const oracle::Claim& claim : oracle::claims()) {
-        const ClaimState state = state_of(claim.id, results);
+        const ClaimState state = claim_state(claim.id, results);
         if (state.held + state.open + state.refuted.size() == 0) {
             untested.push_back(claim.id);
             continue;

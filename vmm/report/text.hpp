@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vmm/explore/result.hpp"
@@ -14,6 +15,14 @@ namespace stackrig::report {
 
 /// "pass", "INV-19 violated, as expected".
 [[nodiscard]] std::string verdict_text(const explore::ScenarioResult& result);
+
+/// What the results say about one claim.
+struct ClaimState {
+    std::size_t held = 0;
+    std::size_t open = 0;
+    std::vector<const explore::ScenarioResult*> refuted;  ///< shortest first
+};
+[[nodiscard]] ClaimState claim_state(std::string_view claim, const std::vector<explore::ScenarioResult>& results);
 
 /// The mail's claims C1..C8, each with what the scenarios say about it.
 [[nodiscard]] std::string claims_table(const std::vector<explore::ScenarioResult>& results);
