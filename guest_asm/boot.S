@@ -1,4 +1,5 @@
-// From the VMM's hand-over (32-bit protected mode, paging off, EBX = boot parameters, which lie at a fixed address anyway) to 64-bit C++.
+// From the VMM's hand-over (32-bit protected mode, paging off, EBX = boot parameters, which lie at a fixed address anyway, ESI = CPU
+// number) to 64-bit C++.
 #include "offsets.h"
 
 #define CR0_PE 0x1
@@ -82,10 +83,22 @@ boot_pd:
 
     .text
 start_high:
+    testl   %esi, %esi
+    jnz     start_secondary
     movq    $boot_stack_top, %rsp
     xorl    %ebp, %ebp
     call    kernel_main
     ud2                                 /* kernel_main() does not return */
+
+start_secondary:                        /* its stack is that of its idle thread, mapped only by the kernel's tables */
+    movq    kernel_state + STATE_KERNEL_CR3, %rax
+    movq    %rax, %cr3
+    movq    kernel_state + STATE_PERCPU(, %rsi, 8), %rax
+    movq    PERCPU_KERNEL_TOP(%rax), %rsp
+    subq    $8, %rsp
+    xorl    %ebp, %ebp
+    movl    %esi, %edi
+    jmp     secondary_main
 
     .bss
     .balign 16

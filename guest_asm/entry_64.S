@@ -83,8 +83,23 @@ FUNC swapgs_restore_regs_and_return_to_usermode
     pushq   (%rdi)
     popq    %rdi
     swapgs
+    .globl  native_irq_return_iret
+native_irq_return_iret:
     iretq
 ENDFUNC swapgs_restore_regs_and_return_to_usermode
+
+// An IRET to user mode that faulted: the exception's frame lies on the entry trampoline stack, below the frame that IRET refused.
+// It goes on as if the exception had come from user mode (Linux: error_entry, fixup_bad_iret()). 
+.macro FIXUP_BAD_IRET
+    cmpq    $native_irq_return_iret, (REGS_IP - REGS_ORIG_AX)(%rsp)
+    jne     3f
+    swapgs
+    PUSH_REGS
+    movq    %rsp, %rdi
+    call    fixup_bad_iret
+    jmp     2b
+3:
+.endm
 
 FUNC restore_regs_and_return_to_kernel
     POP_REGS_EXCEPT_RDI
@@ -95,7 +110,7 @@ ENDFUNC restore_regs_and_return_to_kernel
 
 // An exception or interrupt on no IST stack: from user mode the CPU has switched to the entry trampoline stack,
 // from where sync_regs() moves the frame to the task stack.
-.macro idtentry name cfunc has_error=0
+.macro idtentry name cfunc has_error=0 bad_iret=0
 FUNC \name
     .if \has_error == 0
     pushq   $-1
@@ -106,13 +121,17 @@ FUNC \name
     PUSH_REGS
     movq    %rsp, %rdi
     call    sync_regs
-    movq    %rax, %rsp
+2:  movq    %rax, %rsp
     movq    %rsp, %rdi
     movq    REGS_ORIG_AX(%rsp), %rsi
     movq    $-1, REGS_ORIG_AX(%rsp)
     call    \cfunc
     jmp     swapgs_restore_regs_and_return_to_usermode
-1:  PUSH_REGS
+1:
+    .if \bad_iret
+    FIXUP_BAD_IRET
+    .endif
+    PUSH_REGS
     movq    %rsp, %rdi
     movq    REGS_ORIG_AX(%rsp), %rsi
     movq    $-1, REGS_ORIG_AX(%rsp)
@@ -123,10 +142,15 @@ ENDFUNC \name
 
 // An exception on an IST stack. From user mode it goes on on the task stack like any other entry (Linux:
 // idtentry_mce_db, and asm_exc_nmi since 9b6e6a8334d5); from the kernel it stays, and asks MSR_GS_BASE whose GS it found.
-.macro idtentry_ist name cfunc_user cfunc_kernel
+// \stay: a word that is not zero when it shall stay on its IST stack from user mode too.
+.macro idtentry_ist name cfunc_user cfunc_kernel stay
 FUNC \name
     testb   $3, 8(%rsp)
     jz      1f
+    .ifnb \stay
+    cmpl    $0, \stay
+    jne     1f
+    .endif
     swapgs
     pushq   %rax
     movq    %rsp, %rax                  /* (rax): user RAX, then RIP CS RFLAGS RSP SS */
@@ -168,15 +192,26 @@ ENDFUNC paranoid_\cfunc_kernel
     idtentry asm_exc_divide_error exc_divide_error
     idtentry asm_exc_int3 exc_int3
     idtentry asm_exc_invalid_op exc_invalid_op
-    idtentry asm_exc_general_protection exc_general_protection has_error=1
+    idtentry asm_exc_general_protection exc_general_protection has_error=1 bad_iret=1
+    idtentry asm_exc_segment_not_present exc_segment_not_present has_error=1 bad_iret=1
+    idtentry asm_exc_stack_segment exc_stack_segment has_error=1 bad_iret=1
+    idtentry asm_exc_invalid_tss exc_invalid_tss has_error=1
+    idtentry asm_exc_alignment_check exc_alignment_check has_error=1
+    idtentry asm_exc_overflow exc_overflow
+    idtentry asm_exc_bounds exc_bounds
+    idtentry asm_exc_device_not_available exc_device_not_available
+    idtentry asm_exc_coprocessor_error exc_coprocessor_error
+    idtentry asm_exc_simd_coprocessor_error exc_simd_coprocessor_error
     idtentry asm_exc_page_fault exc_page_fault has_error=1
     idtentry asm_int80_emulation do_int80_emulation
     idtentry asm_common_interrupt common_interrupt
     idtentry asm_sysvec_apic_timer_interrupt sysvec_apic_timer_interrupt
+    idtentry asm_sysvec_reschedule_ipi sysvec_reschedule_ipi
+    idtentry asm_sysvec_call_function sysvec_call_function
     idtentry asm_exc_unexpected exc_unexpected
     idtentry asm_exc_unexpected_error exc_unexpected has_error=1
     idtentry_ist asm_exc_debug exc_debug_user exc_debug_kernel
-    idtentry_ist asm_exc_nmi exc_nmi exc_nmi
+    idtentry_ist asm_exc_nmi exc_nmi exc_nmi nmi_stays_on_ist
     idtentry_ist asm_exc_machine_check exc_machine_check_user exc_machine_check_kernel
 
 // #DF is always an IST entry and never returns; the CPU pushes an error code of 0.

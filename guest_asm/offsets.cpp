@@ -12,6 +12,8 @@ void offsets() {
     DEFINE(PERCPU_KERNEL_TOP, offsetof(PerCpu, kernel_top));
     DEFINE(PERCPU_IRQ_TOP, offsetof(PerCpu, irq_top));
     DEFINE(PERCPU_TSS_RSP0, offsetof(PerCpu, tss) + offsetof(Tss, rsp));
+    DEFINE(STATE_KERNEL_CR3, offsetof(KernelState, kernel_cr3));
+    DEFINE(STATE_PERCPU, offsetof(KernelState, percpu));
     DEFINE(THREAD_SAVED_RSP, offsetof(Thread, saved_rsp));
     DEFINE(REGS_SIZE, sizeof(PtRegs));
     DEFINE(REGS_R11, offsetof(PtRegs, r11));

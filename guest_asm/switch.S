@@ -42,4 +42,18 @@ FUNC call_on_irqstack
     ret
 ENDFUNC call_on_irqstack
 
+// load_nofault(address, where): 1 when the word at `address` could be read into *where, 0 when it is not mapped
+// (Linux: copy_from_kernel_nofault()). exc_page_fault() knows the one instruction that may fault.
+FUNC load_nofault
+    .globl  nofault_load, nofault_failed
+nofault_load:
+    movq    (%rdi), %rax
+    movq    %rax, (%rsi)
+    movl    $1, %eax
+    ret
+nofault_failed:
+    xorl    %eax, %eax
+    ret
+ENDFUNC load_nofault
+
     .section .note.GNU-stack, "", @progbits

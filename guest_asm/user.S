@@ -48,6 +48,7 @@ ENDFUNC \name
     FAULTING user_gp, hlt
     FAULTING user_de, divl USER_DATA_VA + USER_PAGE_STUB_ARG + 20 /* zero: the upper half of a small depth */
     FAULTING user_int3, int3
+    FAULTING user_touch_kernel, movb kernel_state, %al
 
 // TF takes effect after the instruction that follows POPF; the kernel clears it in the #DB frame.
 FUNC user_step

@@ -10,6 +10,7 @@ enum class Port : std::uint16_t {
     mark = 0xe0,       ///< OUT EAX = Mark; RDI, RSI, RDX = arguments
     choice = 0xe1,     ///< IN  EAX = answer; EDI = Choice, RSI, RDX = arguments
     console = 0xe2,    ///< OUT; RDI = address, RSI = length in bytes of a message
+    ipi = 0xe3,        ///< OUT EAX = vector; EDI = target CPU; vector 0: start it (INIT, SIPI)
     user_mark = 0xe4,  ///< OUT from ring 3 (the one port the TSS I/O bitmap opens); EAX = UserMark, RDI = op index
 };
 
@@ -44,7 +45,21 @@ enum class Port : std::uint16_t {
     X(signal, 26, "signal", "thread, signal, -: delivered in the exit loop")                      \
     X(panic, 27, "panic", "address of text, length, -: the kernel gives up")                      \
     X(idle, 28, "idle", "cpu, -, -: nothing to run, about to HLT")                                \
-    X(warn, 29, "warn", "address of text, length, -: the kernel complains and goes on")
+    X(warn, 29, "warn", "address of text, length, -: the kernel complains and goes on")           \
+    X(relax, 30, "relax", "cpu, Spin, object: waits for another CPU; nothing changes until it acts") \
+    X(flush, 31, "flush", "FlushKind, address, CR3: this CPU has invalidated translations")       \
+    X(flush_post, 32, "flush.post", "thread, first CPU, generation: other CPUs are asked to invalidate") \
+    X(remote_access, 33, "remote.access", "thread, address, write: about to touch another thread's stack") \
+    X(cpu_online, 34, "cpu.online", "cpu, -, -: takes threads")                                   \
+    X(cpu_offline, 35, "cpu.offline", "cpu, -, -: has given all it owned back, will not run again") \
+    X(migrate, 36, "migrate", "thread, from CPU, to CPU: its next run is there")                  \
+    X(fork, 37, "fork", "child, parent, 0 or the error: the child exists")                        \
+    X(exec, 38, "exec", "thread, -, -: a kthread becomes a user thread")                          \
+    X(grant, 39, "grant", "thread, pages, -: stack pages were handed to a waiter")                \
+    X(shed, 40, "shed", "thread, -, -: a sleeper's extra pages are about to be taken back")       \
+    X(kill, 41, "kill", "thread, signal, -: a signal was sent")                                   \
+    X(irq_done, 42, "irq.done", "cpu, vector, -: the interrupt was acknowledged")                 \
+    X(cpu_up_failed, 43, "cpu.up_failed", "cpu, -, -: no pages for its cache or reserve")
 
 enum class Mark : std::uint32_t {
 #define X(name, number, text, args) name = number,
@@ -57,6 +72,16 @@ enum class UserMark : std::uint32_t {
     op = 1,    ///< about to run operation RDI of the program: a user boundary
     spin = 2,  ///< one round of a spin loop
     done = 3,  ///< the program has ended and is about to call exit
+};
+
+/// What a CPU that relaxes waits for.
+enum class Spin : std::uint32_t { lock = 1, flush, online };
+
+/// What a flush has invalidated.
+enum class FlushKind : std::uint32_t {
+    page = 1,  ///< INVLPG: one page, global or not
+    cr3,       ///< MOV CR3: everything but global pages
+    all,       ///< CR4.PGE toggled: everything
 };
 
 /// What the guest does not decide by itself.
@@ -75,5 +100,7 @@ enum class Gfp : std::uint32_t {
 /// Interrupt vectors of devices and timer (Linux: LOCAL_TIMER_VECTOR; first external vector + 1).
 inline constexpr std::uint8_t timer_vector = 0xec;
 inline constexpr std::uint8_t device_vector = 0x21;
+inline constexpr std::uint8_t reschedule_vector = 0xfd;
+inline constexpr std::uint8_t call_function_vector = 0xfb;
 
 }  // namespace stackrig::abi

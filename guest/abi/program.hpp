@@ -19,6 +19,12 @@ enum class OpKind : std::uint32_t {
     hog,       ///< kthread: take `arg` frames with GFP_KERNEL and keep them
     release,   ///< kthread: give `arg` of those frames back
     jump,      ///< go on at operation `arg` (loops)
+    exec,      ///< kthread: become a user thread and run the rest in user mode (kernel_execve())
+    cpu_up,    ///< kthread: bring CPU `arg` up
+    cpu_down,  ///< kthread: take CPU `arg` down
+    touch_kernel,  ///< read a kernel address: #PF from user mode, do_kern_addr_fault()
+    refill,    ///< the kernel's own kthread: keep the reserve of its CPU full
+    irqs_off,  ///< CLI by ring 3 (IOPL 3): the interrupted context of what follows has IF=0
 };
 
 /// The entry a `call` uses. kthreads ignore it: they call the function.
@@ -33,6 +39,11 @@ enum class Sys : std::uint32_t {
     wake,      ///< wake every sleeper of event queue arg
     yield,     ///< schedule()
     exit,      ///< do_exit()
+    fork,      ///< create thread `arg` (guest thread id), whose first run starts in ret_from_fork()
+    kill,      ///< SIGKILL to thread `arg`
+    migrate,   ///< go on on CPU `arg`, from the middle of the system call
+    dump,      ///< read every word of thread `arg`'s kernel stack
+    bad_iret,  ///< return with an SS that IRET refuses
     count
 };
 

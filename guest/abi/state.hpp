@@ -39,10 +39,11 @@ enum class StackSource : std::uint32_t {
     wait,     ///< got after sleeping
     reserve,  ///< the per-CPU reserve
     mixed,    ///< some from cache or allocator, the rest from the reserve
+    pool,     ///< the pool of all CPUs, or that of the dying
     buddy,    ///< the allocator's free list
 };
 
-enum class WaitKind : std::uint32_t { none = 0, mutex, event, pages, frame };
+enum class WaitKind : std::uint32_t { none = 0, mutex, event, pages, frame, work };
 
 /// thread.work bits, Linux's TIF_*.
 inline constexpr std::uint32_t work_need_resched = 1u << 0;
@@ -73,13 +74,20 @@ struct Thread {
     std::uint32_t hogged_count;
     std::uint32_t mm_frames;     ///< its address space's frames, linked by Frame::next
     std::uint32_t demand_index;  ///< which page of the demand area is mapped, plus one; 0: none
-    std::uint32_t reserved;
+    std::uint32_t shed;          ///< its extra pages were taken back while it slept
+    std::uint32_t granted;       ///< pages handed to it while it waits, not mapped yet
+    std::uint32_t grant[extra_pages];
+    std::uint32_t irqs_on_at_entry;  ///< IF of the interrupted user context
+    std::uint32_t last_cpu;          ///< CPU it ran on last
+    std::uint64_t flush_generation;  ///< other CPUs must have flushed up to here before its stack is shared
+    std::uint64_t lowest_rsp;        ///< for KSTACK_ERASE: lowest stack use of this stay in the kernel
+    std::uint32_t origin_cpu;        ///< CPU from whose cache the extra pages came
+    std::uint32_t shares_mm;         ///< its address space belongs to another thread
     std::uint32_t hogged[32];
     char name[16];
 };
 
 /// A small stack of frames: a CPU's cache, reserve, or the hook's hands.
-inline constexpr unsigned stash_capacity = 60;
 struct FrameStash {
     std::uint32_t count;
     std::uint32_t reserved;
@@ -118,6 +126,11 @@ struct alignas(64) PerCpu {
     std::uint32_t irq_nesting;  ///< >0: on the IRQ stack
     std::uint32_t preempt_count;
     std::uint32_t hook_active;  ///< a hook of this CPU is between its first and last step
+    std::uint32_t online;       ///< takes threads
+    std::uint32_t going_down;
+    std::uint32_t in_softirq;   ///< IRQs are on, but nothing can be rescheduled
+    std::uint32_t apf_reason;   ///< written by the hypervisor before it raises an asynchronous #PF
+    std::uint64_t flush_seen;   ///< generation up to which this CPU has flushed
     Queue run_queue;
     Ptr<Thread> switched_from;  ///< set by the stack switch for finish_task_switch()
     FrameStash cache;
@@ -150,6 +163,8 @@ struct KernelState {
     std::uint32_t free_head;
     std::uint32_t free_count;
     std::uint32_t balloon_count;
+    std::uint64_t flush_generation;  ///< of the last unmap that other CPUs were asked to flush
+    FrameStash pool;      ///< shared by all CPUs: R-f, or set aside for the dying
     Queue page_waiters;   ///< threads waiting for stack pages
     Queue frame_waiters;  ///< threads waiting in GFP_KERNEL
     std::uint64_t kernel_cr3;
@@ -160,7 +175,8 @@ constexpr std::uint32_t layout_hash() {
     constexpr std::size_t facts[] = {sizeof(Thread),           offsetof(Thread, saved_rsp), offsetof(Thread, name),
                                      sizeof(PerCpu),           offsetof(PerCpu, current),   offsetof(PerCpu, hands),
                                      sizeof(KernelState),      offsetof(KernelState, frames), sizeof(FrameStash),
-                                     sizeof(BootParams),       sizeof(UserPage),            sizeof(Op)};
+                                     sizeof(BootParams),       sizeof(UserPage),            sizeof(Op),
+                                     sizeof(Policies),         entry_count};
     std::uint32_t hash = 2166136261u;  // FNV-1a
     for (const std::size_t fact : facts) {
         hash = (hash ^ static_cast<std::uint32_t>(fact)) * 16777619u;

@@ -18,6 +18,17 @@ void asm_exc_machine_check();
 void asm_int80_emulation();
 void asm_common_interrupt();
 void asm_sysvec_apic_timer_interrupt();
+void asm_exc_overflow();
+void asm_exc_bounds();
+void asm_exc_device_not_available();
+void asm_exc_invalid_tss();
+void asm_exc_segment_not_present();
+void asm_exc_stack_segment();
+void asm_exc_coprocessor_error();
+void asm_exc_alignment_check();
+void asm_exc_simd_coprocessor_error();
+void asm_sysvec_reschedule_ipi();
+void asm_sysvec_call_function();
 void asm_exc_unexpected();
 void asm_exc_unexpected_error();
 }
@@ -80,13 +91,24 @@ void init_idt() {
     set_gate(2, asm_exc_nmi, ist_nmi);
     set_gate(3, asm_exc_int3, 0, 3);
     set_gate(6, asm_exc_invalid_op);
+    set_gate(4, asm_exc_overflow, 0, 3);
+    set_gate(5, asm_exc_bounds);
+    set_gate(7, asm_exc_device_not_available);
     set_gate(8, asm_exc_double_fault, ist_df);
+    set_gate(10, asm_exc_invalid_tss);
+    set_gate(11, asm_exc_segment_not_present);
+    set_gate(12, asm_exc_stack_segment);
     set_gate(13, asm_exc_general_protection);
     set_gate(14, asm_exc_page_fault);
+    set_gate(16, asm_exc_coprocessor_error);
+    set_gate(17, asm_exc_alignment_check);
     set_gate(18, asm_exc_machine_check, ist_mc);
+    set_gate(19, asm_exc_simd_coprocessor_error);
     set_gate(0x80, asm_int80_emulation, 0, 3);
     set_gate(abi::device_vector, asm_common_interrupt);
     set_gate(abi::timer_vector, asm_sysvec_apic_timer_interrupt);
+    set_gate(abi::reschedule_vector, asm_sysvec_reschedule_ipi);
+    set_gate(abi::call_function_vector, asm_sysvec_call_function);
 }
 
 void init_tss(PerCpu* pc) {

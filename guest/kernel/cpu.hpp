@@ -43,6 +43,12 @@ inline u64 read_cr3() {
     asm volatile("movq %%cr3, %0" : "=r"(value));
     return value;
 }
+inline u64 read_cr4() {
+    u64 value;
+    asm volatile("movq %%cr4, %0" : "=r"(value));
+    return value;
+}
+inline void write_cr4(u64 value) { asm volatile("movq %0, %%cr4" : : "r"(value) : "memory"); }
 inline void write_cr3(u64 value) { asm volatile("movq %0, %%cr3" : : "r"(value) : "memory"); }
 inline void invlpg(u64 va) { asm volatile("invlpg (%0)" : : "r"(va) : "memory"); }
 inline void write_dr6(u64 value) { asm volatile("movq %0, %%dr6" : : "r"(value)); }

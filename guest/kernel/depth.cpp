@@ -13,6 +13,14 @@ u64 canary(const volatile u64* where) { return reinterpret_cast<u64>(where) * 0x
 
 void nothing(u64) {}
 
+/// Where a compiler plugin would record it (Linux: stackleak_track_stack()): only on the thread's own stack.
+void note_depth(u64 rsp) {
+    Thread* t = current();
+    if (rsp >= abi::stack_base(t->slot) && rsp < t->lowest_rsp) {
+        t->lowest_rsp = rsp;
+    }
+}
+
 }  // namespace
 
 [[gnu::noinline]] void at_depth(u32 bytes, void (*work)(u64), u64 argument) {
@@ -22,6 +30,7 @@ void nothing(u64) {}
     }
     const u32 words = bytes / 8;
     volatile u64* area = static_cast<volatile u64*>(__builtin_alloca(bytes));
+    note_depth(reinterpret_cast<u64>(area));
     for (u32 i = words; i >= stride; i -= stride) {
         area[i - 1] = canary(&area[i - 1]);
     }
@@ -30,6 +39,14 @@ void nothing(u64) {}
         if (area[i - 1] != canary(&area[i - 1])) {
             mark(Mark::canary_bad, current()->id, reinterpret_cast<u64>(&area[i - 1]), area[i - 1]);
         }
+    }
+}
+
+[[gnu::noinline]] void erase_stack(Thread* t) {
+    constexpr u64 poison = 0xffffffffffff4111;  // Linux: STACKLEAK_POISON
+    const u64 here = reinterpret_cast<u64>(__builtin_frame_address(0)) - 256;
+    for (u64 at = t->lowest_rsp; at < here; at += 8) {
+        *reinterpret_cast<volatile u64*>(at) = poison;
     }
 }
 

@@ -11,4 +11,7 @@ void at_depth(u32 bytes, void (*work)(u64), u64 argument);
 /// The same with no work at the bottom.
 void use_stack(u32 bytes);
 
+/// Overwrites what this stay in the kernel has used of the stack below the caller (Linux: stackleak_erase()). IRQs off.
+void erase_stack(Thread* t);
+
 }  // namespace guest

@@ -5,37 +5,26 @@
 #include "guest/kernel/depth.hpp"
 #include "guest/kernel/mark.hpp"
 #include "guest/kernel/sched.hpp"
+#include "guest/kernel/signal.hpp"
 #include "guest/kernel/state.hpp"
-#include "guest/kernel/syscall.hpp"
 #include "guest/stack/scheme.hpp"
 
 namespace guest {
 namespace {
-
-void arch_do_signal(PtRegs* regs) {
-    Thread* t = current();
-    const u32 signal = t->signal;
-    t->signal = 0;
-    t->work &= ~abi::work_signal;
-    mark(Mark::signal, t->id, signal);
-    const u64 resume = program_of(t)->resume;
-    if (resume == 0) {
-        do_exit(signal);
-    }
-    regs->ip = resume;
-}
 
 void exit_to_user_mode_loop(PtRegs* regs) {
     Thread* t = current();
     while (t->work != 0) {
         const u32 work = t->work;
         mark(Mark::loop_begin, t->id, work);
+        scheme().loop_begin(t);
         local_irq_enable();
         mark(Mark::loop_irq_on, t->id, work);
         if ((work & abi::work_need_resched) != 0) {
             schedule();
         }
         if ((work & abi::work_signal) != 0) {
+            scheme().wait(t);  // dying and signal frames go deep
             arch_do_signal(regs);
         }
         local_irq_disable();
@@ -44,19 +33,27 @@ void exit_to_user_mode_loop(PtRegs* regs) {
 
 }  // namespace
 
-void enter_from_user_mode(Entry entry) {
+void enter_from_user_mode(Entry entry, const PtRegs* regs) {
     Thread* t = current();
     t->entry = entry;
+    t->irqs_on_at_entry = (regs->flags & rflags_if) != 0 ? 1 : 0;
+    t->lowest_rsp = abi::stack_page(t->slot, 0);
     scheme().enter(t, entry);
 }
 
 void exit_to_user_mode() {
     Thread* t = current();
+    if (policies().erase == abi::Erase::before_exit) {
+        erase_stack(t);
+    }
     scheme().exit(t);
+    if (policies().erase == abi::Erase::after_exit) {
+        erase_stack(t);
+    }
     t->entry = Entry::none;
 }
 
-void irqentry_enter_from_user_mode(Entry entry) { enter_from_user_mode(entry); }
+void irqentry_enter_from_user_mode(Entry entry, const PtRegs* regs) { enter_from_user_mode(entry, regs); }
 
 void irqentry_exit_to_user_mode(PtRegs* regs) {
     exit_to_user_mode_loop(regs);
@@ -66,6 +63,15 @@ void irqentry_exit_to_user_mode(PtRegs* regs) {
 void syscall_exit_to_user_mode(PtRegs* regs) {
     local_irq_disable();
     irqentry_exit_to_user_mode(regs);
+}
+
+void irqentry_exit_to_kernel(const PtRegs* regs) {
+    const PerCpu* pc = this_cpu();
+    const bool wanted = (pc->current->work & abi::work_need_resched) != 0;
+    if (policies().preempt == abi::Preempt::full && wanted && (regs->flags & rflags_if) != 0 && pc->preempt_count == 0 &&
+        pc->irq_nesting == 0) {
+        schedule();
+    }
 }
 
 void entry_irq_enable() {
@@ -81,11 +87,7 @@ void entry_cond_irq_enable(const PtRegs* regs) {
     }
 }
 
-void force_sig(u32 signal) {
-    Thread* t = current();
-    t->signal = signal;
-    t->work |= abi::work_signal;
-}
+bool bails_out(Entry entry) { return (boot_params().bail_outs >> static_cast<u32>(entry) & 1) != 0; }
 
 void run_handler(Entry entry, bool from_user) {
     mark(Mark::handler_begin, static_cast<u64>(entry), from_user);

@@ -1,5 +1,6 @@
 // The frame allocator: one free list, a sleeping and a non-sleeping way in.
 #include "guest/kernel/cpu.hpp"
+#include "guest/kernel/depth.hpp"
 #include "guest/kernel/mark.hpp"
 #include "guest/kernel/mm.hpp"
 #include "guest/kernel/sched.hpp"
@@ -8,6 +9,9 @@
 
 namespace guest {
 namespace {
+
+SpinLock frames_lock;  // Linux: zone->lock
+bool booted;
 
 u32 pop_free(FrameUse use) {
     abi::KernelState* ks = state();
@@ -22,42 +26,51 @@ u32 pop_free(FrameUse use) {
     return pfn;
 }
 
-void clear_page(u32 pfn) {
-    u64* words = direct_map<u64>(frame_pa(pfn));
-    for (u32 i = 0; i < abi::page_bytes / 8; ++i) {
-        words[i] = 0;
-    }
+u32 try_alloc(Gfp gfp, FrameUse use) {
+    const Locked lock(frames_lock);
+    return choose(abi::Choice::alloc, static_cast<u64>(gfp), current()->id) != 0 ? pop_free(use) : abi::no_pfn;
 }
 
 }  // namespace
 
+void clear_page(u32 pfn) {
+    u64* words = direct_map<u64>(frame_pa(pfn));
+    u64 count = abi::page_bytes / 8;
+    asm volatile("rep stosq" : "+D"(words), "+c"(count) : "a"(u64{0}) : "memory");
+}
+
 u32 alloc_page(Gfp gfp, FrameUse use) {
-    Thread* t = current();
+    if (gfp == Gfp::nowait) {
+        return try_alloc(gfp, use);
+    }
     for (;;) {
         const IrqSave irqs;
-        if (choose(abi::Choice::alloc, static_cast<u64>(gfp), t->id) != 0) {
-            const u32 pfn = pop_free(use);
+        {
+            const Locked lock(sched_lock);
+            const u32 pfn = try_alloc(gfp, use);
             if (pfn != abi::no_pfn) {
                 return pfn;
             }
+            block_current(&state()->frame_waiters, WaitKind::frame, 0);
         }
-        if (gfp == Gfp::nowait) {
-            return abi::no_pfn;
-        }
-        sleep_on(state()->frame_waiters, WaitKind::frame, 0);
+        use_stack(boot_params().reclaim_depth);  // __alloc_pages_slowpath(): reclaim before it gives up
+        sleep();
     }
 }
 
 void free_page(u32 pfn) {
     const IrqSave irqs;
-    abi::KernelState* ks = state();
-    Frame& frame = ks->frames[pfn];
-    write_once(frame.use, FrameUse::free);
-    write_once(frame.next, ks->free_head);
-    write_once(ks->free_head, pfn);
-    write_once(ks->free_count, ks->free_count + 1);
-    wake_one(ks->frame_waiters);
-    stack_pages_freed();
+    {
+        const Locked lock(frames_lock);
+        abi::KernelState* ks = state();
+        Frame& frame = ks->frames[pfn];
+        write_once(frame.use, FrameUse::free);
+        write_once(frame.next, ks->free_head);
+        write_once(ks->free_head, pfn);
+        write_once(ks->free_count, ks->free_count + 1);
+    }
+    wake_one(state()->frame_waiters);
+    scheme().page_freed();
 }
 
 u32 alloc_boot_page(FrameUse use) {
@@ -69,12 +82,24 @@ u32 alloc_boot_page(FrameUse use) {
     return pfn;
 }
 
+u32 alloc_thread_page(FrameUse use) {
+    if (!booted) {
+        return alloc_boot_page(use);
+    }
+    const u32 pfn = alloc_page(Gfp::nowait, use);
+    if (pfn != abi::no_pfn) {
+        clear_page(pfn);
+    }
+    return pfn;
+}
+
 void balloon_inflate(u32 keep) {
     abi::KernelState* ks = state();
     while (ks->free_count > keep) {
         pop_free(FrameUse::balloon);
         ++ks->balloon_count;
     }
+    booted = true;
 }
 
 }  // namespace guest

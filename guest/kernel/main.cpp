@@ -3,17 +3,17 @@
 #include "guest/kernel/mark.hpp"
 #include "guest/kernel/mm.hpp"
 #include "guest/kernel/sched.hpp"
+#include "guest/kernel/smp.hpp"
 #include "guest/kernel/state.hpp"
 #include "guest/stack/scheme.hpp"
 
 stackrig::abi::KernelState kernel_state;
+extern "C" uint32_t nmi_stays_on_ist;
 
 namespace guest {
 namespace {
 
 PerCpu percpu_areas[abi::max_cpus];
-Thread thread_table[abi::max_threads + abi::max_cpus];
-
 u32 length_of(const char* text) {
     u32 length = 0;
     while (text[length] != 0) {
@@ -22,11 +22,9 @@ u32 length_of(const char* text) {
     return length;
 }
 
-void fill(FrameStash& stash, u32 pages) {
-    for (u32 i = 0; i < pages; ++i) {
-        stash.pfn[stash.count++] = alloc_boot_page(FrameUse::stack);
-    }
-}
+bool offline_at_boot(u32 cpu) { return (boot_params().offline >> cpu & 1) != 0; }
+
+u32 threads_of(const abi::BootParams& params) { return params.cpus + params.thread_count + params.crowd + scheme().helpers(); }
 
 void start_kernel_state(const abi::BootParams& params) {
     abi::KernelState* ks = state();
@@ -34,27 +32,45 @@ void start_kernel_state(const abi::BootParams& params) {
     ks->version = abi::abi_version;
     ks->scheme = params.scheme;
     ks->cpus = params.cpus;
-    ks->threads = thread_table;
     for (u32 cpu = 0; cpu < params.cpus; ++cpu) {
         ks->percpu[cpu] = &percpu_areas[cpu];
     }
 }
 
-void start_cpu(u32 cpu, const abi::BootParams& params) {
-    PerCpu* pc = state()->percpu[cpu];
-    pc->idle = create_idle(cpu);
-    pc->current = pc->idle;
-    pc->kernel_top = abi::stack_top(pc->idle->slot);
-    fill(pc->cache, params.cache_pages);
-    fill(pc->reserve, params.reserve_pages);
+/// The table lies in frames of its own, one behind the other: at this time the free list is in order.
+void make_thread_table(u32 threads) {
+    const u32 pages = static_cast<u32>((threads * sizeof(Thread) + abi::page_bytes - 1) / abi::page_bytes);
+    u32 first = alloc_boot_page(FrameUse::kernel);
+    for (u32 i = 1; i < pages; ++i) {
+        alloc_boot_page(FrameUse::kernel);
+    }
+    state()->threads = direct_map<Thread>(frame_pa(first));
+    state()->thread_count = threads;
+}
+
+void create_threads(const abi::BootParams& params) {
+    for (u32 i = 0; i < params.thread_count; ++i) {
+        if (params.threads[i].forked == 0) {
+            create_thread(params.cpus + i, params.threads[i]);
+        }
+    }
+    const u32 first = params.cpus + params.thread_count;
+    for (u32 i = 0; i < params.crowd; ++i) {
+        create_crowd_thread(first + i, &state()->threads[params.cpus]);
+    }
+    scheme().start_helpers(first + params.crowd);
 }
 
 /// On the idle thread's own stack.
 [[noreturn]] void rest_init() {
     const abi::BootParams& params = boot_params();
-    for (u32 i = 0; i < params.thread_count; ++i) {
-        create_thread(params.threads[i]);
+    local_irq_disable();
+    for (u32 cpu = 1; cpu < params.cpus; ++cpu) {
+        if (!offline_at_boot(cpu)) {
+            cpu_up(cpu);
+        }
     }
+    create_threads(params);
     balloon_inflate(params.free_pages);
     mark(Mark::boot_done);
     cpu_idle();
@@ -85,9 +101,18 @@ using namespace guest;
     }
     start_kernel_state(params);
     cpu_init(0);
-    mm_init(params.thread_count + params.cpus);
     select_scheme(params.scheme);
-    start_cpu(0, params);
+    const u32 threads = threads_of(params);
+    mm_init(threads);
+    make_thread_table(threads);
+    for (u32 cpu = 0; cpu < params.cpus; ++cpu) {
+        prepare_cpu(cpu);
+    }
+    nmi_stays_on_ist = params.policies.nmi == abi::NmiFromUser::ist ? 1 : 0;
+    scheme().fund_cpu(this_cpu());
+    scheme().fund_pool();
+    write_once(this_cpu()->online, 1u);
+    mark(Mark::cpu_online, 0);
     asm volatile("movq %0, %%rsp; xorl %%ebp, %%ebp; jmp *%1"
                  :
                  : "r"(this_cpu()->kernel_top - 8), "r"(rest_init)

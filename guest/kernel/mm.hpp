@@ -10,6 +10,7 @@ inline constexpr u64 pte_present = 1ull << 0;
 inline constexpr u64 pte_write = 1ull << 1;
 inline constexpr u64 pte_user = 1ull << 2;
 inline constexpr u64 pte_large = 1ull << 7;
+inline constexpr u64 pte_global = 1ull << 8;
 inline constexpr u64 pte_nx = 1ull << 63;
 inline constexpr u64 pte_kernel_data = pte_present | pte_write | pte_nx;
 inline constexpr u64 pte_frame_mask = 0x000ffffffffff000;
@@ -28,14 +29,18 @@ u32 alloc_page(Gfp gfp, FrameUse use);
 void free_page(u32 pfn);
 /// A zeroed frame during boot and thread creation; panics when memory is too small for the scenario.
 u32 alloc_boot_page(FrameUse use);
-/// Takes all but `keep` free frames out of circulation.
+/// A zeroed frame for a thread that is being created; no_pfn when pages are short after boot.
+u32 alloc_thread_page(FrameUse use);
+void clear_page(u32 pfn);
+/// Takes all but `keep` free frames out of circulation; the end of boot.
 void balloon_inflate(u32 keep);
 
 /// The leaf PTE of page `index` (0: top) of the stack in `slot`.
 u64* stack_pte(u32 slot, u32 index);
 
 /// Address spaces: kernel half shared, user half with program, UserPage, stack, and the demand area.
-void create_mm(Thread* t);
+/// false when pages are short; free_mm() then returns what it got.
+bool create_mm(Thread* t);
 void free_mm(Thread* t);
 /// Maps the zero page at `va` of the demand area, and unmaps what was mapped there before; false: not a demand address.
 bool map_demand_page(Thread* t, u64 va);

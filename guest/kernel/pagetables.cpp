@@ -17,28 +17,37 @@ constexpr u64 table_flags = pte_present | pte_write;
 constexpr u64 large_page = 2u << 20;
 
 u64 kernel_root;
-u64* stack_tables[abi::max_threads / 64 + 2];  // one PTE page maps 64 slots of 32 KiB
+constexpr u32 most_slots = 16384;
+u64* stack_tables[most_slots / 64];  // one PTE page maps 64 slots of 32 KiB
 u32 zero_pfn;
 
 u32 index_at(u64 va, u32 level) { return static_cast<u32>(va >> (12 + 9 * (level - 1)) & 511); }
 
-/// A zeroed frame; when it is for a thread's address space, on that thread's list.
+/// A zeroed frame; when it is for a thread's address space, on that thread's list, and no_pfn when pages are short.
 u32 alloc_for(Thread* t, FrameUse use) {
-    const u32 pfn = alloc_boot_page(use);
-    if (t != nullptr) {
+    if (t == nullptr) {
+        return alloc_boot_page(use);
+    }
+    const u32 pfn = alloc_thread_page(use);
+    if (pfn != abi::no_pfn) {
         state()->frames[pfn].next = t->mm_frames;
         t->mm_frames = pfn;
     }
     return pfn;
 }
 
-/// The entry for `va` at `level` (1: PTE, 2: PDE); missing tables above it are allocated for `t` (nullptr: the kernel).
+/// The entry for `va` at `level` (1: PTE, 2: PDE); missing tables above it are allocated for `t` (nullptr: the kernel). nullptr
+/// when pages are short.
 u64* walk_alloc(u64 root, u64 va, u32 level, u64 flags, Thread* t = nullptr) {
     u64* table = direct_map<u64>(root);
     for (u32 at = 4; at > level; --at) {
         u64& entry = table[index_at(va, at)];
         if ((entry & pte_present) == 0) {
-            entry = frame_pa(alloc_for(t, FrameUse::page_table)) | flags;
+            const u32 pfn = alloc_for(t, FrameUse::page_table);
+            if (pfn == abi::no_pfn) {
+                return nullptr;
+            }
+            entry = frame_pa(pfn) | flags;
         }
         table = direct_map<u64>(entry & pte_frame_mask);
     }
@@ -91,6 +100,22 @@ void init_frames(u64 ram) {
     }
 }
 
+constexpr u64 user_table = table_flags | pte_user;
+
+bool map_user(Thread* t, u64 va, u64 entry) {
+    u64* pte = walk_alloc(t->cr3, va, 1, user_table, t);
+    if (pte != nullptr) {
+        *pte = entry;
+    }
+    return pte != nullptr;
+}
+
+/// A page of its own at `va`; no_pfn when pages are short.
+u32 map_user_page(Thread* t, u64 va) {
+    const u32 pfn = alloc_for(t, FrameUse::user);
+    return pfn != abi::no_pfn && map_user(t, va, frame_pa(pfn) | pte_kernel_data | pte_user) ? pfn : abi::no_pfn;
+}
+
 }  // namespace
 
 void mm_init(u32 slots) {
@@ -117,23 +142,26 @@ u64* stack_pte(u32 slot, u32 index) {
     return &stack_tables[slot / 64][index_at(va, 1)];
 }
 
-void create_mm(Thread* t) {
-    t->cr3 = frame_pa(alloc_for(t, FrameUse::page_table));
+bool create_mm(Thread* t) {
+    const u32 root = alloc_for(t, FrameUse::page_table);
+    if (root == abi::no_pfn) {
+        return false;
+    }
+    t->cr3 = frame_pa(root);
     const u64* kernel = direct_map<u64>(kernel_root);
     for (u32 i = 256; i < 512; ++i) {
         direct_map<u64>(t->cr3)[i] = kernel[i];
     }
-    constexpr u64 user_table = table_flags | pte_user;
     const u64 text_bytes = static_cast<u64>(user_text_end - user_text_start);
     for (u64 offset = 0; offset < text_bytes; offset += abi::page_bytes) {
-        *walk_alloc(t->cr3, abi::user_text_va + offset, 1, user_table, t) =
-            (reinterpret_cast<u64>(user_text_load) + offset) | pte_present | pte_user;
+        if (!map_user(t, abi::user_text_va + offset, (reinterpret_cast<u64>(user_text_load) + offset) | pte_present | pte_user)) {
+            return false;
+        }
     }
-    t->user_page_pfn = alloc_for(t, FrameUse::user);
-    *walk_alloc(t->cr3, abi::user_data_va, 1, user_table, t) = frame_pa(t->user_page_pfn) | pte_kernel_data | pte_user;
-    *walk_alloc(t->cr3, abi::user_stack_va, 1, user_table, t) =
-        frame_pa(alloc_for(t, FrameUse::user)) | pte_kernel_data | pte_user;
-    walk_alloc(t->cr3, abi::user_demand_va, 1, user_table, t);  // its PTE page, so that a fault allocates nothing
+    t->user_page_pfn = map_user_page(t, abi::user_data_va);
+    // The demand area gets its PTE page now, so that a fault allocates nothing.
+    return t->user_page_pfn != abi::no_pfn && map_user_page(t, abi::user_stack_va) != abi::no_pfn &&
+           map_user(t, abi::user_demand_va, 0);
 }
 
 void free_mm(Thread* t) {

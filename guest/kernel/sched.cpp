@@ -5,17 +5,21 @@
 #include "guest/kernel/mark.hpp"
 #include "guest/kernel/mm.hpp"
 #include "guest/kernel/queue.hpp"
+#include "guest/kernel/smp.hpp"
 #include "guest/kernel/state.hpp"
+#include "guest/kernel/tlb.hpp"
 #include "guest/stack/scheme.hpp"
 
 namespace guest {
 
 extern "C" Thread* __switch_to_asm(Thread* prev, Thread* next);
 
+RawSpinLock sched_lock;
+
 namespace {
 
 Thread* pick_next(PerCpu* pc) {
-    if (pc->run_queue.head == nullptr) {
+    if (pc->run_queue.head == nullptr || pc->going_down != 0) {
         return pc->idle;
     }
     const u32 id = choose(abi::Choice::next, pc->run_queue.head->id, pc->cpu);
@@ -26,24 +30,41 @@ Thread* pick_next(PerCpu* pc) {
     return next;
 }
 
-void make_runnable(Thread* t) {
-    t->state = ThreadState::runnable;
-    t->wait_kind = WaitKind::none;
-    enqueue(state()->percpu[t->cpu]->run_queue, t);
+/// sched_lock held. The thread's stack is nobody's any more.
+void enqueue_on(Thread* t, u32 cpu) {
+    t->cpu = cpu;
+    enqueue(state()->percpu[cpu]->run_queue, t);
+    if (cpu != this_cpu()->cpu) {
+        send_ipi(cpu, abi::reschedule_vector);
+    }
+}
+
+/// The running thread stays runnable: here, or, when it is to move, on no queue until its stack is free.
+void put_prev(PerCpu* pc, Thread* prev) {
+    if (prev->state != ThreadState::running || prev == pc->idle) {
+        return;
+    }
+    prev->state = ThreadState::runnable;
+    if (prev->cpu == pc->cpu && pc->going_down == 0) {
+        enqueue(pc->run_queue, prev);
+    }
 }
 
 /// The dead thread's resources, released by whoever runs after it (Linux: finish_task_switch(), put_task_stack()).
 void reap(Thread* dead) {
     scheme().release(dead);
-    const u32 top_pfn = static_cast<u32>((*stack_pte(dead->slot, 0) & pte_frame_mask) / abi::page_bytes);
-    *stack_pte(dead->slot, 0) = 0;
-    invlpg(abi::stack_page(dead->slot, 0));
-    free_page(top_pfn);
-    if (dead->kind == ThreadKind::user) {
+    if (dead->kind == ThreadKind::user && dead->shares_mm == 0) {
         free_mm(dead);
     }
     dead->state = ThreadState::unused;
     mark(Mark::stack_free, dead->id, dead->slot);
+}
+
+void move_on(PerCpu* pc, Thread* t) {
+    const u32 to = online_cpu(pc->going_down != 0 && t->cpu == pc->cpu ? (pc->cpu == 0 ? 1 : 0) : t->cpu);
+    const Locked lock(sched_lock);
+    mark(Mark::migrate, t->id, pc->cpu, to);
+    enqueue_on(t, to);
 }
 
 }  // namespace
@@ -55,6 +76,12 @@ void finish_task_switch() {
     mark(Mark::switched, prev->id, pc->current->id);
     if (prev->state == ThreadState::dead) {
         reap(prev);
+        return;
+    }
+    scheme().switched(prev, pc->current);
+    const bool moves = prev->cpu != pc->cpu || pc->going_down != 0;
+    if (prev != pc->idle && prev->state == ThreadState::runnable && moves) {
+        move_on(pc, prev);
     }
 }
 
@@ -63,44 +90,79 @@ void schedule() {
     PerCpu* pc = this_cpu();
     Thread* prev = pc->current;
     prev->work &= ~abi::work_need_resched;
-    if (prev->state == ThreadState::running && prev != pc->idle) {
-        prev->state = ThreadState::runnable;
-        enqueue(pc->run_queue, prev);
-    }
+    scheme().scheduling(pc);
+    sched_lock.lock();
+    put_prev(pc, prev);
     Thread* next = pick_next(pc);
     next->state = ThreadState::running;
+    sched_lock.unlock();
     if (next == prev) {
         return;
     }
     mark(Mark::switch_to, prev->id, next->id);
     if (next->cr3 != read_cr3()) {
-        write_cr3(next->cr3);
+        switch_mm(next->cr3);
     }
     __switch_to_asm(prev, next);
     finish_task_switch();
 }
 
-void sleep_on(Queue& queue, WaitKind kind, u32 object) {
+void block_current(Queue* queue, WaitKind kind, u32 object) {
     Thread* t = current();
     t->state = ThreadState::blocked;
     t->wait_kind = kind;
     t->wait_object = object;
-    enqueue(queue, t);
+    if (queue != nullptr) {
+        enqueue(*queue, t);
+    }
     mark(Mark::sleep, t->id, static_cast<u64>(kind), object);
-    schedule();
 }
 
-void wake_one(Queue& queue) {
+void sleep() {
+    schedule();
+    scheme().resumed(current());
+}
+
+void make_runnable(Thread* t) {
+    mark(Mark::wake, t->id, static_cast<u64>(t->wait_kind), t->wait_object);
+    t->state = ThreadState::runnable;
+    t->wait_kind = WaitKind::none;
+    enqueue_on(t, online_cpu(t->cpu));
+}
+
+void wake_one_locked(Queue& queue) {
     Thread* t = dequeue(queue);
     if (t != nullptr) {
-        mark(Mark::wake, t->id, static_cast<u64>(t->wait_kind), t->wait_object);
         make_runnable(t);
     }
 }
 
-void wake_all(Queue& queue) {
-    while (queue.head != nullptr) {
-        wake_one(queue);
+void wake_one(Queue& queue) {
+    const Locked lock(sched_lock);
+    wake_one_locked(queue);
+}
+
+void wake_waiter(Queue& queue, Thread* t) {
+    const Locked lock(sched_lock);
+    if (dequeue_id(queue, t->id) != nullptr) {
+        make_runnable(t);
+    }
+}
+
+void migrate_to(u32 cpu) {
+    const IrqSave irqs;
+    current()->cpu = cpu;
+    schedule();
+}
+
+void evacuate(PerCpu* pc) {
+    while (pc->run_queue.head != nullptr) {
+        sched_lock.lock();
+        Thread* t = dequeue(pc->run_queue);
+        sched_lock.unlock();
+        if (t != nullptr) {
+            move_on(pc, t);
+        }
     }
 }
 
@@ -116,11 +178,15 @@ void wake_all(Queue& queue) {
 [[noreturn]] void cpu_idle() {
     for (;;) {
         local_irq_disable();
-        if (this_cpu()->run_queue.head != nullptr) {
+        PerCpu* pc = this_cpu();
+        if (pc->going_down != 0) {
+            play_dead();
+        }
+        if (pc->run_queue.head != nullptr) {
             schedule();
             continue;
         }
-        mark(Mark::idle, this_cpu()->cpu);
+        mark(Mark::idle, pc->cpu);
         asm volatile("sti; hlt" : : : "memory");  // the STI shadow closes the gap between test and halt
     }
 }

@@ -15,4 +15,7 @@ inline const abi::BootParams& boot_params() {
     return *reinterpret_cast<const abi::BootParams*>(abi::direct_map_base + abi::boot_params_pa);
 }
 
+/// What this boot makes of the mail's open questions.
+inline const abi::Policies& policies() { return boot_params().policies; }
+
 }  // namespace guest

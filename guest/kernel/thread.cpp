@@ -5,8 +5,10 @@
 #include "guest/kernel/mm.hpp"
 #include "guest/kernel/queue.hpp"
 #include "guest/kernel/sched.hpp"
+#include "guest/kernel/smp.hpp"
 #include "guest/kernel/state.hpp"
 #include "guest/kernel/syscall.hpp"
+#include "guest/kernel/tlb.hpp"
 #include "guest/stack/scheme.hpp"
 
 extern "C" {
@@ -32,32 +34,44 @@ T* zeroed_below(u64 top) {
     return object;
 }
 
-Thread* new_thread(const char* name, ThreadKind kind, u32 cpu) {
-    abi::KernelState* ks = state();
-    Thread* t = &ks->threads[ks->thread_count];
-    *t = {};
-    t->id = ks->thread_count;
-    t->slot = ks->thread_count;
-    t->kind = kind;
-    t->cpu = cpu;
-    t->cr3 = ks->kernel_cr3;
+void set_name(Thread* t, const char* name) {
     for (u32 i = 0; i < sizeof t->name - 1 && name[i] != 0; ++i) {
         t->name[i] = name[i];
     }
-    const u32 pages = scheme().initial_pages(kind);
-    for (u32 i = 0; i < pages; ++i) {
-        *stack_pte(t->slot, i) = frame_pa(alloc_boot_page(FrameUse::stack)) | pte_kernel_data;
-    }
-    t->source = pages == abi::stack_pages ? StackSource::birth : StackSource::none;
-    return t;
 }
 
-void load_program(Thread* t, const abi::ThreadSpec& spec) {
-    t->op_count = spec.op_count;
-    if (t->kind == ThreadKind::user) {
-        create_mm(t);
+/// The stack's pages as the scheme wants them at birth; false when pages are short, with nothing mapped.
+bool map_stack(Thread* t) {
+    const u32 pages = scheme().initial_pages(t->kind);
+    for (u32 i = 0; i < pages; ++i) {
+        const u32 pfn = alloc_thread_page(FrameUse::stack);
+        if (pfn == abi::no_pfn) {
+            scheme().release(t);
+            return false;
+        }
+        write_once(*stack_pte(t->slot, i), frame_pa(pfn) | stack_pte_flags());
     }
+    t->source = pages == abi::stack_pages ? StackSource::birth : StackSource::none;
+    return true;
+}
+
+Thread* new_thread(u32 id, const char* name, ThreadKind kind, u32 cpu) {
+    Thread* t = &state()->threads[id];
+    *t = {};
+    t->id = id;
+    t->slot = id;
+    t->kind = kind;
+    t->cpu = cpu;
+    t->last_cpu = cpu;
+    t->cr3 = state()->kernel_cr3;
+    set_name(t, name);
+    return map_stack(t) ? t : nullptr;
+}
+
+void copy_program(Thread* t, const abi::ThreadSpec& spec) {
+    t->op_count = spec.op_count;
     abi::UserPage* page = program_of(t);
+    *page = {};
     page->op_count = spec.op_count;
     page->thread = t->id;
     for (u32 i = 0; i < spec.op_count; ++i) {
@@ -65,34 +79,99 @@ void load_program(Thread* t, const abi::ThreadSpec& spec) {
     }
 }
 
-}  // namespace
+bool disables_irqs(const abi::UserPage* page) {
+    for (u32 i = 0; i < page->op_count; ++i) {
+        if (page->ops[i].kind == abi::OpKind::irqs_off) {
+            return true;
+        }
+    }
+    return false;
+}
 
-Thread* create_thread(const abi::ThreadSpec& spec) {
-    Thread* t = new_thread(spec.name, spec.kind, spec.cpu);
-    load_program(t, spec);
+/// What user mode starts with: user_main(UserPage*), as after a CALL.
+void start_user_regs(Thread* t, PtRegs* regs) {
+    constexpr u64 iopl_3 = 3u << 12;  // CLI in ring 3 (SDM 7.8.1), for programs that use it
+    regs->ip = reinterpret_cast<u64>(user_main);
+    regs->cs = abi::user_cs;
+    regs->flags = rflags_if | 2 | (disables_irqs(program_of(t)) ? iopl_3 : 0);
+    regs->sp = abi::user_stack_va + abi::page_bytes - 8;  // 16-byte alignment + 8
+    regs->ss = abi::user_ds;
+    regs->di = abi::user_data_va;
+}
+
+/// First frames on its stack: it starts in ret_from_fork().
+void make_runnable_first(Thread* t) {
     PtRegs* regs = zeroed_below<PtRegs>(abi::stack_top(t->slot));
     if (t->kind == ThreadKind::user) {
-        regs->ip = reinterpret_cast<u64>(user_main);
-        regs->cs = abi::user_cs;
-        regs->flags = rflags_if | 2;
-        regs->sp = abi::user_stack_va + abi::page_bytes - 8;  // as after a CALL: 16-byte alignment + 8
-        regs->ss = abi::user_ds;
-        regs->di = abi::user_data_va;
+        start_user_regs(t, regs);
     }
     SwitchFrame* frame = zeroed_below<SwitchFrame>(reinterpret_cast<u64>(regs));
     frame->ip = reinterpret_cast<u64>(ret_from_fork_asm);
     t->saved_rsp = reinterpret_cast<u64>(frame);
     t->state = ThreadState::runnable;
-    ++state()->thread_count;
-    enqueue(state()->percpu[t->cpu]->run_queue, t);
+    const IrqSave irqs;
+    const Locked lock(sched_lock);
+    PerCpu* pc = state()->percpu[online_cpu(t->cpu)];
+    t->cpu = pc->cpu;
+    enqueue(pc->run_queue, t);
+    if (pc != this_cpu()) {
+        send_ipi(pc->cpu, abi::reschedule_vector);
+    }
+}
+
+Thread* abandon(Thread* t) {
+    scheme().release(t);
+    free_mm(t);
+    *t = {};
+    return nullptr;
+}
+
+}  // namespace
+
+Thread* create_thread(u32 id, const abi::ThreadSpec& spec) {
+    Thread* t = new_thread(id, spec.name, spec.kind, spec.cpu);
+    if (t == nullptr) {
+        return nullptr;
+    }
+    if (t->kind == ThreadKind::user && !create_mm(t)) {
+        return abandon(t);
+    }
+    copy_program(t, spec);
+    make_runnable_first(t);
+    return t;
+}
+
+Thread* create_crowd_thread(u32 id, Thread* owner) {
+    Thread* t = new_thread(id, owner->name, ThreadKind::user, owner->cpu);
+    if (t != nullptr) {
+        t->cr3 = owner->cr3;
+        t->user_page_pfn = owner->user_page_pfn;
+        t->shares_mm = 1;
+        make_runnable_first(t);
+    }
     return t;
 }
 
 Thread* create_idle(u32 cpu) {
-    Thread* t = new_thread("idle", ThreadKind::idle, cpu);
+    Thread* t = new_thread(cpu, "idle", ThreadKind::idle, cpu);
     t->state = ThreadState::running;
-    ++state()->thread_count;
     return t;
+}
+
+void become_user(Thread* t, u32 pc) {
+    const abi::UserPage* program = program_of(t);
+    if (!create_mm(t)) {
+        free_mm(t);
+        do_exit(0);
+    }
+    abi::UserPage* page = direct_map<abi::UserPage>(frame_pa(t->user_page_pfn));
+    *page = *program;
+    page->pc = pc;
+    const IrqSave irqs;
+    t->kind = ThreadKind::user;
+    switch_mm(t->cr3);
+    start_user_regs(t, task_pt_regs(t));
+    mark(Mark::exec, t->id);
 }
 
 }  // namespace guest
@@ -104,8 +183,11 @@ extern "C" void ret_from_fork(guest::PtRegs* regs) {
     local_irq_enable();
     Thread* t = current();
     if (t->kind != ThreadKind::user) {
-        run_kthread(t);
-        do_exit(0);
+        if (!run_kthread(t)) {
+            do_exit(0);
+        }
+    } else {
+        scheme().born(t);
     }
     syscall_exit_to_user_mode(regs);
 }

@@ -1,221 +1,235 @@
-// The scheme of the mail of 17 March 2024, read literally: user threads own one page in user mode; the hooks of
-// enter_from_user_mode() and exit_to_user_mode() map and unmap three more.
+// The scheme of the mail of 17 March 2024: user threads own one page in user mode; the hooks of enter_from_user_mode() and
+// exit_to_user_mode() map and unmap three more. What the mail leaves open is a policy; see guest/abi/policy.hpp.
+#include "guest/stack/entry_exit.hpp"
+
 #include "guest/kernel/cpu.hpp"
 #include "guest/kernel/mark.hpp"
 #include "guest/kernel/mm.hpp"
-#include "guest/kernel/sched.hpp"
 #include "guest/kernel/state.hpp"
+#include "guest/kernel/tlb.hpp"
+#include "guest/stack/pages.hpp"
+#include "guest/stack/reserve.hpp"
 #include "guest/stack/scheme.hpp"
+#include "guest/stack/waiters.hpp"
 
 namespace guest {
 namespace {
 
-constexpr u32 extra = abi::extra_pages;
+using abi::Flush;
 
-// Every move of a frame makes the new place hold it before the old one lets go, with the hands in between, so that
-// at no instruction a frame labelled `stack` is nowhere.
-void label(u32 pfn, FrameUse use) { write_once(state()->frames[pfn].use, use); }
-void push(FrameStash& stash, u32 pfn) {
-    write_once(stash.pfn[stash.count], pfn);
-    write_once(stash.count, stash.count + 1);
-}
-u32 top(const FrameStash& stash) { return stash.pfn[stash.count - 1]; }
-void drop(FrameStash& stash) { write_once(stash.count, stash.count - 1); }
-
-bool take_from_stash(PerCpu* pc, FrameStash& stash, StackSource source) {
-    if (stash.count == 0) {
-        return false;
-    }
-    const u32 pfn = top(stash);
-    push(pc->hands, pfn);
-    drop(stash);
-    mark(Mark::enter_take, pc->current->id, static_cast<u64>(source), pfn);
-    return true;
-}
-
-bool take_from_allocator(PerCpu* pc) {
-    const u32 pfn = alloc_page(Gfp::nowait, FrameUse::kernel);
-    if (pfn == abi::no_pfn) {
-        return false;
-    }
-    push(pc->hands, pfn);
-    label(pfn, FrameUse::stack);
-    mark(Mark::enter_take, pc->current->id, static_cast<u64>(StackSource::nowait), pfn);
-    return true;
-}
-
-void hands_to_cache(PerCpu* pc) {
-    while (pc->hands.count > 0) {
-        push(pc->cache, top(pc->hands));
-        drop(pc->hands);
+u32 initial_pages(ThreadKind kind) {
+    switch (kind) {
+        case ThreadKind::user: return policies().new_thread == abi::NewThread::full ? abi::stack_pages : 1;
+        case ThreadKind::worker: return policies().workers == abi::Workers::as_user ? 1 : abi::stack_pages;
+        default: return abi::stack_pages;
     }
 }
 
-/// Cache first, then alloc_page(GFP_NOWAIT): all three pages into the hands, or none.
-bool take_ordinary(PerCpu* pc, Thread* t) {
-    t->source = StackSource::cache;
-    while (pc->hands.count < extra) {
-        if (take_from_stash(pc, pc->cache, StackSource::cache)) {
-            continue;
-        }
-        if (!take_from_allocator(pc)) {
-            return false;
-        }
-        t->source = StackSource::nowait;
-    }
-    return true;
-}
+/// A machine check may have interrupted whoever holds the allocator's lock, on another CPU.
+bool may_allocate(Entry entry) { return policies().classes == abi::Classes::seed_literal || entry != Entry::machine_check; }
 
-/// The rest from the reserve: "there cannot be more than one ever needed".
-void take_reserve(PerCpu* pc, Thread* t) {
-    t->source = pc->hands.count == 0 ? StackSource::reserve : StackSource::mixed;
-    t->loan_cpu = pc->cpu;
-    while (pc->hands.count < extra) {
-        if (pc->reserve.count == 0) {
-            mark(Mark::enter_short, t->id, static_cast<u64>(t->entry), extra - pc->hands.count);
-            panic("enter_from_user_mode(): no page left, and this entry cannot sleep");
-        }
-        write_once(t->loan, t->loan + 1);
-        take_from_stash(pc, pc->reserve, StackSource::reserve);
+void expand(PerCpu* pc, Thread* t, Entry entry) {
+    if (!must_queue() && take_ordinary(pc, t, may_allocate(entry))) {
+        map_extra(pc, t);
+        return;
     }
-}
-
-void map_extra(PerCpu* pc, Thread* t) {
-    for (u32 i = 1; i <= extra; ++i) {
-        const u32 pfn = top(pc->hands);
-        write_once(*stack_pte(t->slot, i), frame_pa(pfn) | pte_kernel_data);
-        drop(pc->hands);
-        mark(Mark::enter_pte, t->id, i, pfn);
+    const bool waits = abi::may_wait(policies().classes, entry, t->irqs_on_at_entry != 0);
+    if (waits || policies().repair == abi::Repair::irq_stack) {
+        hands_to_cache(pc, t);
+        t->source = StackSource::none;
+        write_once(t->pend, 1u);
+        return;
     }
-}
-
-/// Clears P1..P3 and invalidates them on this CPU; the frames stay in the hands.
-void unmap_extra(PerCpu* pc, Thread* t) {
-    for (u32 i = 1; i <= extra; ++i) {
-        u64* pte = stack_pte(t->slot, i);
-        if ((*pte & pte_present) == 0) {
-            continue;  // a new thread's first return, or one that still waits for pages
-        }
-        const u32 pfn = static_cast<u32>((*pte & pte_frame_mask) / abi::page_bytes);
-        push(pc->hands, pfn);
-        write_once(*pte, u64{0});
-        invlpg(abi::stack_page(t->slot, i));
-        mark(Mark::exit_pte, t->id, i, pfn);
+    if (!take_reserve(pc, t)) {
+        mark(Mark::enter_short, t->id, static_cast<u64>(entry), extra - pc->hands.count);
+        panic("enter_from_user_mode(): no page left, and this entry cannot sleep");
     }
+    map_extra(pc, t);
 }
-
-void wake_waiters(PerCpu* pc) {
-    if (pc->cache.count + state()->free_count >= extra) {
-        wake_one(state()->page_waiters);
-    }
-}
-
-/// What the reserve lent goes back to it, the rest to the cache of the executing CPU.
-void give_back(PerCpu* pc, Thread* t) {
-    while (pc->hands.count > 0) {
-        const u32 pfn = top(pc->hands);
-        const bool lent = t->loan > 0 && t->loan_cpu == pc->cpu;
-        if (lent) {
-            push(pc->reserve, pfn);
-            write_once(t->loan, t->loan - 1);
-        } else if (pc->cache.count < abi::stash_capacity) {
-            push(pc->cache, pfn);
-        } else {
-            label(pfn, FrameUse::kernel);
-            drop(pc->hands);
-            free_page(pfn);
-            mark(Mark::exit_give, t->id, static_cast<u64>(StackSource::buddy), pfn);
-            continue;
-        }
-        drop(pc->hands);
-        mark(Mark::exit_give, t->id, static_cast<u64>(lent ? StackSource::reserve : StackSource::cache), pfn);
-    }
-    t->source = StackSource::none;
-    wake_waiters(pc);
-}
-
-u32 initial_pages(ThreadKind kind) { return kind == ThreadKind::user ? 1 : abi::stack_pages; }
 
 void enter(Thread* t, Entry entry) {
     PerCpu* pc = this_cpu();
     mark(Mark::enter_begin, t->id, static_cast<u64>(entry));
-    write_once(pc->hook_active, 1u);
-    if (take_ordinary(pc, t)) {
-        map_extra(pc, t);
-    } else if (abi::entry_class(entry).may_wait) {
-        hands_to_cache(pc);
-        t->source = StackSource::none;
-        write_once(t->pend, 1u);
-    } else {
-        take_reserve(pc, t);
-        map_extra(pc, t);
+    {
+        const Hook hook(pc);
+        if (policies().flush == Flush::deferred) {
+            acknowledge_flush();  // the IPI may still be pending: IRQs have been off since user mode
+        }
+        expand(pc, t, entry);
     }
-    write_once(pc->hook_active, 0u);
     mark(Mark::enter_done, t->id, static_cast<u64>(entry), t->pend);
 }
 
-/// A pure wait, on the top page alone: somebody else's exit or free brings the pages.
 void wait(Thread* t) {
-    if (t->pend == 0) {
-        return;
+    if (t->pend != 0) {
+        wait_for_pages(t);
     }
-    mark(Mark::wait_begin, t->id, static_cast<u64>(t->entry));
-    local_irq_disable();
-    for (;;) {
-        PerCpu* pc = this_cpu();  // asked anew: the thread may have moved while asleep
-        write_once(pc->hook_active, 1u);
-        if (take_ordinary(pc, t)) {
-            map_extra(pc, t);
-            t->source = StackSource::wait;
-            write_once(t->pend, 0u);
-            write_once(pc->hook_active, 0u);
-            break;
-        }
-        hands_to_cache(pc);
-        write_once(pc->hook_active, 0u);
-        sleep_on(state()->page_waiters, WaitKind::pages, 0);
+    if (policies().flush == Flush::deferred) {
+        await_flush(t);  // from here on other CPUs may be shown objects on this stack
     }
-    local_irq_enable();
-    mark(Mark::wait_done, t->id, static_cast<u64>(t->entry));
+}
+
+void loop_begin(Thread* t) {
+    if (t->kind == ThreadKind::user) {
+        PerCpu* pc = this_cpu();
+        const Hook hook(pc);
+        repair_before_irq_on(pc, t);
+    }
 }
 
 void exit(Thread* t) {
     PerCpu* pc = this_cpu();
     mark(Mark::exit_begin, t->id);
-    write_once(pc->hook_active, 1u);
-    unmap_extra(pc, t);
-    give_back(pc, t);
-    write_once(pc->hook_active, 0u);
+    {
+        const Hook hook(pc);
+        write_once(t->pend, 0u);  // an entry that never came to its site
+        unmap_extra(pc, t);
+        give_back(pc, t, pc->hands.count);
+    }
+    refill_after_exit(pc);
     mark(Mark::exit_done, t->id);
 }
 
-/// Pages that never came from a cache do not go to one.
-void free_birth_pages(PerCpu* pc) {
-    while (pc->hands.count > 0) {
-        const u32 pfn = top(pc->hands);
-        label(pfn, FrameUse::kernel);
-        drop(pc->hands);
-        free_page(pfn);
+void born(Thread* t) {
+    if (policies().new_thread == abi::NewThread::expand) {
+        write_once(t->pend, 1u);
+        wait(t);
     }
 }
 
-/// The mail does not say what becomes of a dead thread's pages: a user thread's take the way they take at exit.
+/// The mail does not say what becomes of a dead thread's pages: a user thread's take the way they take at exit, those it
+/// was born with go where they came from.
 void release(Thread* t) {
     PerCpu* pc = this_cpu();
-    write_once(pc->hook_active, 1u);
-    unmap_extra(pc, t);
-    if (t->source == StackSource::birth) {
-        free_birth_pages(pc);
-    } else {
-        give_back(pc, t);
+    {
+        const Hook hook(pc);
+        unmap_extra(pc, t);
+        const bool to_buddy = t->source == StackSource::birth || (policies().death == abi::Death::buddy && t->loan == 0);
+        while (to_buddy && pc->hands.count > 0) {
+            top_to_buddy(pc);
+        }
+        give_back(pc, t, pc->hands.count);
+        free_stack_page(pc, t, 0);
     }
-    write_once(pc->hook_active, 0u);
+    refill_after_exit(pc);
+    wake_dying();
 }
 
-void page_freed() { wake_waiters(this_cpu()); }
+/// Sleepers give back what they do not stand on; nobody can run them before this CPU has switched again.
+void shed(PerCpu* pc, Thread* prev) {
+    const bool shallow = prev->saved_rsp >= abi::stack_page(prev->slot, 0);
+    if (policies().sleepers != abi::Sleepers::shed || prev->kind != ThreadKind::user || prev->state != ThreadState::blocked ||
+        prev->pend != 0 || !shallow || !has_extra(prev)) {
+        return;
+    }
+    const Hook hook(pc);
+    mark(Mark::shed, prev->id);
+    unmap_extra(pc, prev);
+    give_back(pc, prev, pc->hands.count);
+    write_once(prev->pend, 1u);
+    prev->shed = 1;
+}
+
+void switched(Thread* prev, Thread* next) {
+    PerCpu* pc = this_cpu();
+    if (policies().flush == Flush::switch_in && next->last_cpu != pc->cpu) {
+        for (u32 i = 1; i <= extra; ++i) {
+            flush_tlb_page(abi::stack_page(next->slot, i));
+        }
+    }
+    next->last_cpu = pc->cpu;
+    shed(pc, prev);
+}
+
+void resumed(Thread* t) {
+    if (t->shed != 0) {
+        t->shed = 0;
+        local_irq_enable();
+        wait(t);
+        local_irq_disable();
+    }
+}
+
+void page_freed() { serve_waiters(this_cpu()); }
+
+bool fund_cpu(PerCpu* pc) {
+    const auto fill = [](FrameStash& stash, u32 pages) {
+        while (stash.count < pages) {
+            const u32 pfn = alloc_thread_page(FrameUse::stack);
+            if (pfn == abi::no_pfn) {
+                return false;
+            }
+            push(stash, pfn);
+        }
+        return true;
+    };
+    return fill(pc->reserve, boot_params().reserve_pages) && (fill(pc->cache, boot_params().cache_pages) || true);
+}
+
+void drain_cpu(PerCpu* pc) {
+    PerCpu* here = this_cpu();
+    FrameStash* const stashes[] = {&pc->reserve, &pc->cache};
+    for (FrameStash* stash : stashes) {
+        while (stash->count > 0) {
+            push(here->hands, top(*stash));
+            drop(*stash);
+            top_to_buddy(here);
+        }
+    }
+}
+
+void fund_pool() {
+    while (state()->pool.count < policies().pool_pages) {
+        push(state()->pool, alloc_boot_page(FrameUse::stack));
+    }
+}
 
 }  // namespace
 
-const StackScheme entry_exit_scheme = {"entry-exit", initial_pages, enter, wait, exit, release, page_freed};
+void give_back(PerCpu* pc, Thread* t, u32 count) {
+    const u32 rest = pc->hands.count - count;
+    const bool pooled = t->source == StackSource::pool || policies().repair == abi::Repair::global_pool;
+    while (pc->hands.count > rest) {
+        if (belongs_to_reserve(pc, t)) {
+            top_to_reserve(pc, t);
+            write_once(t->loan, t->loan > 0 ? t->loan - 1 : 0);
+        } else if (pooled && state()->pool.count < policies().pool_pages) {
+            top_to_pool(pc, t);
+        } else if (!top_to_first_waiter(pc)) {
+            top_to_cache(pc, t);
+        }
+    }
+    write_once(t->loan, 0u);
+    t->source = StackSource::none;
+    serve_waiters(pc);
+}
+
+void hands_to_cache(PerCpu* pc, Thread* t) {
+    while (pc->hands.count > 0) {
+        top_to_cache(pc, t);
+    }
+}
+
+const StackScheme entry_exit_scheme = {
+    .name = "entry-exit",
+    .initial_pages = initial_pages,
+    .enter = enter,
+    .wait = wait,
+    .loop_begin = loop_begin,
+    .exit = exit,
+    .born = born,
+    .release = release,
+    .scheduling = refill_at_schedule,
+    .switched = switched,
+    .resumed = resumed,
+    .page_freed = page_freed,
+    .asked_for_pages = serve_waiters,
+    .fund_cpu = fund_cpu,
+    .drain_cpu = drain_cpu,
+    .fund_pool = fund_pool,
+    .helpers = refill_kthreads,
+    .start_helpers = start_refill_kthreads,
+    .help = refill_for_ever,
+};
 
 }  // namespace guest

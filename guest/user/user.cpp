@@ -15,6 +15,7 @@ void user_de();
 void user_int3();
 void user_step();
 void user_touch();
+void user_touch_kernel();
 void user_call32(std::uint64_t number, std::uint64_t arg, std::uint64_t depth);
 }
 
@@ -52,6 +53,8 @@ extern "C" USER_TEXT [[noreturn]] void user_main(UserPage* page) {
             case OpKind::spin: continue;
             case OpKind::call: call(op); break;
             case OpKind::touch: user_touch(); break;
+            case OpKind::touch_kernel: user_touch_kernel(); break;
+            case OpKind::irqs_off: asm volatile("cli" : : : "memory"); break;
             case OpKind::int3: user_int3(); break;
             case OpKind::step: user_step(); break;
             case OpKind::ud2: user_ud2(); break;

@@ -85,6 +85,7 @@ struct Blind final : engine::Observer {
         return true;
     }
     bool at_expect(std::size_t, const engine::Stop&) override { return true; }
+    void at_end(const engine::Stop&, engine::Ending) override {}
     std::uint64_t stops = 0;
 };
 
@@ -116,6 +117,7 @@ struct Looker final : engine::Observer {
         return false;
     }
     bool at_expect(std::size_t, const engine::Stop&) override { return true; }
+    void at_end(const engine::Stop&, engine::Ending) override {}
     benchmark::State& state;
     oracle::Oracle oracle;
     bool done = false;

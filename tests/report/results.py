@@ -24,7 +24,7 @@ def timeline(stops, cpus=1, text="B"):
     thread = [{"name": text, "kind": "user", "state": text, "doing": text, "pages": [["8000000000161063", "own"]] + [["0", ""]] * 3,
                "slot": n, "guards": 0, "depth": 280, "own": True, "cpu": n} for n in range(cpus)]
     return {"left_out": 0, "cpus": cpu, "threads": thread,
-            "moments": [{"stop": stop, "step": 0, "cpu": stop % cpus, "kind": "mark", "cause": text, "c": list(range(cpus)),
+            "moments": [{"stop": stop, "step": 0, "cpu": stop % cpus, "kind": "mark", "cause": text, "target": -1, "c": list(range(cpus)),
                          "t": list(range(cpus)), "free": 0, "violated": []} for stop in stops]}
 
 
@@ -42,7 +42,7 @@ def result(number=0, verdict="pass", **more):
     r = {"file": f"scenarios/made/up-{number}.toml", "name": f"up-{number}", "why": "Because.", "claims": ["C7"], "hazards": [],
          "verdict": verdict, "reason": "" if verdict in GOOD else f"it is a {verdict}", "expected": "", "violations": [],
          "landings": [], "examined": [{"id": "INV-1", "evaluated": 9, "applicable": 4}], "depths": [], "notes": [], "console": [],
-         "stops": 28, "trace_hash": "fedcba9876543210", "seconds": 0.125, "line": 7, "steps": ["run A until user", "run B until mark(enter.short)"]}
+         "stops": 28, "trace_hash": "fedcba9876543210", "seconds": 0.125, "line": 7, "steps": ["run A until user", "run B until mark(enter.short)"], "last_step": 1}
     if verdict in ("FAIL", "expected violation"):
         r["violations"] = [violation()]
     if verdict == "expected violation":

@@ -27,6 +27,7 @@ int run(const RunOptions& options);
 
 struct InspectOptions {
     std::string file;
+    std::string variant;
     std::string at;
     bool npt = false;
     host::HostKind host = host::HostKind::automatic;

@@ -79,7 +79,9 @@ Result<CheckedSources> check_sources(const std::vector<std::string>& paths) {
     for (Source& source : sources) {
         auto scenario = scenario::check(source.text, source.file, symbols);
         if (scenario) {
-            checked.good.push_back({std::move(source), std::move(*scenario)});
+            for (scenario::Scenario& one : *scenario) {
+                checked.good.push_back({source, std::move(one)});
+            }
         } else {
             checked.problems.insert(checked.problems.end(), scenario.error().begin(), scenario.error().end());
         }

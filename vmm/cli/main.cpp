@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
     cli::InspectOptions inspect_options;
     CLI::App* inspect = app.add_subcommand("inspect", "draw threads, stack pages, cache and reserve at any place of a run");
     inspect->add_option("FILE", inspect_options.file, "scenario file")->required();
+    inspect->add_option("--variant", inspect_options.variant, "a variant of the file instead of its own run");
     inspect->add_option("--at", inspect_options.at,
                         "a place: \"end\", \"step 3\", \"A user\", \"A sleeps\", \"mark(enter.done)#2\", \"do_syscall_64\", \"handler(irq)\"")
         ->default_str("end");

@@ -80,7 +80,7 @@ class Printer {
 };
 
 ScenarioResult lost(const CheckedSource& source, const Error& error) {
-    ScenarioResult result{.file = source.source.file, .name = source.scenario.name, .why = source.scenario.why,
+    ScenarioResult result{.file = source.source.file, .name = source.scenario.title(), .why = source.scenario.why,
                           .claims = source.scenario.claims, .hazards = source.scenario.hazards};
     result.verdict = Verdict::error;
     result.reason = error.text;
@@ -97,7 +97,7 @@ ScenarioResult run_one(host::Session& session, std::unique_ptr<host::WorkerClien
         }
         worker = std::move(*started);
     }
-    host::Json request{{"do", "run"}, {"file", source.source.file}, {"text", source.source.text}};
+    host::Json request{{"do", "run"}, {"file", source.source.file}, {"text", source.source.text}, {"variant", source.scenario.variant}};
     if (options.files.want_timeline()) {
         request["timeline"] = most_moments;
         request["timeline_of_passes"] = options.verbose;
@@ -167,7 +167,7 @@ int inspect(const InspectOptions& options) {
     if (!worker) {
         return report(worker.error());
     }
-    auto answer = (*worker)->ask({{"do", "inspect"}, {"file", sources->front().file}, {"text", sources->front().text}, {"at", options.at}}, patience);
+    auto answer = (*worker)->ask({{"do", "inspect"}, {"file", sources->front().file}, {"text", sources->front().text}, {"at", options.at}, {"variant", options.variant}}, patience);
     if (!answer) {
         return report(answer.error());
     }

@@ -20,6 +20,7 @@ struct ThreadPlan {
     abi::ThreadKind kind = abi::ThreadKind::user;
     CpuId cpu;
     std::vector<abi::Op> program;
+    bool forked = false;  ///< not created at boot but by another thread's fork
 };
 
 struct GuestPlan {
@@ -29,6 +30,12 @@ struct GuestPlan {
     std::uint32_t reserve_pages = 3;
     std::optional<std::uint32_t> free_pages;                ///< nothing: all of RAM
     std::array<std::uint32_t, abi::entry_count> depth = {};  ///< bytes each handler uses
+    std::uint32_t softirq_depth = 0;                         ///< bytes of the softirq a device interrupt raises; 0: none
+    std::uint32_t reclaim_depth = 0;                         ///< bytes alloc_page(GFP_KERNEL) uses when it has to reclaim
+    std::uint32_t crowd = 0;                                 ///< further user threads, in the first one's address space
+    std::uint32_t bail_outs = 0;                             ///< bit per abi::Entry: returns before its IRQ-enable site
+    std::uint32_t offline = 0;                               ///< bit per CPU: not up at the end of boot
+    abi::Policies policies = {.cache_cap = abi::stash_capacity};
     std::uint64_t ram_bytes = abi::default_ram_bytes;
 };
 
@@ -50,6 +57,7 @@ struct Place {
     };
     Kind kind = Kind::end;
     std::optional<ThreadIndex> thread;
+    std::optional<CpuId> cpu;  ///< only what happens on it counts
     abi::Mark mark = abi::Mark::boot_done;
     abi::Entry entry = abi::Entry::none;
     std::string symbol;
@@ -58,20 +66,21 @@ struct Place {
     std::string text;  ///< as the user wrote it
 };
 
-enum class EventKind { irq, nmi, machine_check, debug, int3, page_fault, general_protection, invalid_op, call };
+enum class EventKind { irq, nmi, machine_check, debug, int3, page_fault, async_page_fault, exception, call };
 
 struct Event {
     EventKind kind = EventKind::irq;
-    Vector vector{0};                 ///< irq
+    Vector vector{0};                 ///< irq, exception
     bool need_resched = false;        ///< irq(timer): the tick's choice point answers yes
-    Gva address;                      ///< page_fault: CR2
-    std::uint32_t error_code = 0;     ///< page_fault, general_protection
+    Gva address;                      ///< page_fault: CR2; async_page_fault: the token, an event queue's number
+    std::uint32_t error_code = 0;     ///< page_fault, exception
     abi::Op call = {};                ///< call: number, via, arg, depth
     std::string text;                 ///< as the user wrote it
 };
 
 struct RunUntil {
-    std::optional<ThreadIndex> thread;  ///< whom the scheduler prefers meanwhile
+    std::optional<ThreadIndex> thread;  ///< whom the scheduler prefers meanwhile; its CPU runs
+    std::optional<CpuId> cpu;           ///< the CPU that runs, where no thread is named
     Place place;
 };
 /// Run until nothing more can happen without an event: all CPUs idle, or spinning in user mode.

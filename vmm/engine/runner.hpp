@@ -23,6 +23,7 @@ enum class RunEnd {
     unreachable,    ///< a step's place cannot be reached any more
     undeliverable,  ///< a step's event cannot be delivered where the run stands
     budget,         ///< RunPlan::max_stops
+    deadlocked,     ///< CPUs wait for each other for ever
     stuck,          ///< the guest did not come back within RunOptions::patience
     panic,          ///< the guest gave up
     broken,         ///< shutdown, emulation failure, an exit that no guest of ours causes

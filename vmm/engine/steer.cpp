@@ -1,11 +1,13 @@
 // The table of stubs (guest_asm/user.S) and the two checks of where they entered the kernel.
 #include "vmm/engine/steer.hpp"
 
+#include <algorithm>
 #include <array>
 #include <fmt/format.h>
 
 #include "guest/abi/layout.hpp"
 #include "guest/abi/program.hpp"
+#include "vmm/engine/events.hpp"
 
 namespace stackrig::engine {
 namespace {
@@ -29,21 +31,6 @@ constexpr Stub stubs[] = {
     {abi::Entry::page_fault, "user_inject_pf", "user_touch_insn", 0, "asm_exc_page_fault"},
 };
 
-Result<abi::Entry> entry_for(const Event& event) {
-    switch (event.kind) {
-        case EventKind::call:
-            return event.call.via == abi::Via::syscall64   ? abi::Entry::syscall64
-                   : event.call.via == abi::Via::syscall32 ? abi::Entry::syscall32
-                                                           : abi::Entry::int80;
-        case EventKind::invalid_op: return abi::Entry::invalid_op;
-        case EventKind::general_protection: return abi::Entry::general_protection;
-        case EventKind::int3: return abi::Entry::int3;
-        case EventKind::debug: return abi::Entry::debug;
-        case EventKind::page_fault: return abi::Entry::page_fault;
-        default: return fail(ErrorKind::usage, fmt::format("{} is no event a thread can cause; inject it on a CPU", event.text));
-    }
-}
-
 template <class T>
 Result<void> write_user(machine::Machine& machine, CpuId cpu, Gva at, const T& value) {
     STACKRIG_TRY_ASSIGN(const Gpa where, machine.physical(cpu, at));
@@ -61,10 +48,10 @@ Result<Gva> guest_symbol(const x86::Elf& guest, const char* name) {
 }
 
 Result<Steered> steer(machine::Machine& machine, CpuId cpu, const x86::Elf& guest, const Event& event) {
-    STACKRIG_TRY_ASSIGN(const abi::Entry entry, entry_for(event));
-    const Stub* stub = nullptr;
-    for (const Stub& candidate : stubs) {
-        stub = candidate.entry == entry ? &candidate : stub;
+    const abi::Entry entry = entry_of(event);
+    const Stub* stub = std::find_if(std::begin(stubs), std::end(stubs), [entry](const Stub& s) { return s.entry == entry; });
+    if (stub == std::end(stubs)) {
+        return fail(ErrorKind::usage, fmt::format("{} is no event a thread can cause; inject it on a CPU", event.text));
     }
     STACKRIG_TRY_ASSIGN(const Gva target, guest_symbol(guest, stub->name));
     STACKRIG_TRY_ASSIGN(const Gva instruction, guest_symbol(guest, stub->instruction));

@@ -57,8 +57,20 @@ struct BoundaryStop {};
 /// A place of the schedule was reached by breakpoint.
 struct PlaceStop {};
 struct HaltStop {};
+/// The guest sent an interrupt to another CPU; vector 0 starts it.
+struct IpiStop {
+    CpuId target;
+    Vector vector;
+};
 
-using StopCause = std::variant<MarkStop, UserMarkStop, ChoiceStop, LandedStop, BoundaryStop, PlaceStop, HaltStop>;
+using StopCause = std::variant<MarkStop, UserMarkStop, ChoiceStop, LandedStop, BoundaryStop, PlaceStop, HaltStop, IpiStop>;
+
+/// How a run that the observer did not end has ended.
+enum class Ending {
+    quiet,       ///< nothing more can happen without an event
+    deadlocked,  ///< CPUs wait for each other, none of them ever to go on
+    other,       ///< anywhere else
+};
 
 struct Stop {
     std::uint64_t index = 0;    ///< counts the stops of a run from 1
@@ -77,6 +89,8 @@ class Observer {
     [[nodiscard]] virtual bool at_stop(const Stop& stop) = 0;
     /// A schedule step `expect` was reached; false ends the run.
     [[nodiscard]] virtual bool at_expect(std::size_t predicate, const Stop& stop) = 0;
+    /// The schedule is carried out, or cannot go on; `stop` is the last one.
+    virtual void at_end(const Stop& stop, Ending ending) = 0;
 };
 
 }  // namespace stackrig::engine

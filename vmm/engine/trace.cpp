@@ -16,7 +16,7 @@ void TraceHash::mix(std::uint64_t word) {
 }
 
 void TraceHash::add(const Stop& stop) {
-    mix(stop.cause.index());
+    mix(stop.cause.index() | static_cast<std::uint64_t>(stop.cpu.value()) << 8);
     if (const auto* mark = std::get_if<MarkStop>(&stop.cause)) {
         mix(static_cast<std::uint64_t>(mark->mark));
         for (const std::uint64_t arg : mark->args) {
@@ -25,6 +25,9 @@ void TraceHash::add(const Stop& stop) {
     } else if (const auto* choice = std::get_if<ChoiceStop>(&stop.cause)) {
         mix(static_cast<std::uint64_t>(choice->choice));
         mix(choice->answer);
+    } else if (const auto* ipi = std::get_if<IpiStop>(&stop.cause)) {
+        mix(ipi->target.value());
+        mix(ipi->vector.value());
     }
     const CpuState& cpu = stop.cpus[stop.cpu.value()];
     mix(cpu.rip.value());

@@ -15,7 +15,13 @@ bool names_thread(abi::Mark mark) {
         case abi::Mark::handler_end:
         case abi::Mark::panic:
         case abi::Mark::warn:
-        case abi::Mark::idle: return false;
+        case abi::Mark::idle:
+        case abi::Mark::relax:
+        case abi::Mark::flush:
+        case abi::Mark::cpu_online:
+        case abi::Mark::cpu_offline:
+        case abi::Mark::cpu_up_failed:
+        case abi::Mark::irq_done: return false;
         default: return true;
     }
 }
@@ -26,6 +32,15 @@ Tracker::Tracker(const RunPlan& plan)
     : plan_(plan), states_(plan.guest.cpus + plan.threads.size(), State::runnable) {
     for (std::uint32_t cpu = 0; cpu < plan.guest.cpus; ++cpu) {
         current_.push_back(cpu);
+        activity_.push_back({});
+        down_.push_back(cpu != 0);
+        homes_.push_back(CpuId{cpu});
+    }
+    for (const ThreadPlan& thread : plan.threads) {
+        homes_.push_back(thread.cpu);
+        if (thread.forked) {
+            states_[homes_.size() - 1] = State::unborn;
+        }
     }
 }
 
@@ -65,6 +80,15 @@ void Tracker::observe_mark(CpuId cpu, const MarkStop& mark) {
                 state = State::asleep;
             }
             current_[cpu.value()] = static_cast<std::uint32_t>(mark.args[1]);
+            if (mark.args[1] < homes_.size()) {
+                homes_[mark.args[1]] = cpu;
+            }
+            break;
+        case abi::Mark::migrate:
+            homes_[thread] = CpuId{static_cast<std::uint32_t>(mark.args[2])};
+            break;
+        case abi::Mark::fork:
+            state = mark.args[2] == 0 ? State::runnable : state;
             break;
         default: break;
     }
@@ -74,18 +98,21 @@ void Tracker::observe(CpuId cpu, const StopCause& cause) {
     if (const auto* mark = std::get_if<MarkStop>(&cause)) {
         observe_mark(cpu, *mark);
     }
+    Activity& activity = activity_[cpu.value()];
     if (std::holds_alternative<BoundaryStop>(cause) || std::holds_alternative<PlaceStop>(cause)) {
-        quiet_ = false;
+        activity.quiet = false;
         return;  // looking closer is no disturbance
     }
+    const auto* mark = std::get_if<MarkStop>(&cause);
     const auto* user = std::get_if<UserMarkStop>(&cause);
     const bool spin = user != nullptr && user->mark == abi::UserMark::spin;
-    quiet_ = std::holds_alternative<HaltStop>(cause) || (spin && spun_);
-    spun_ = spin;
+    down_[cpu.value()] = mark != nullptr && mark->mark == abi::Mark::cpu_offline;
+    activity = {.quiet = std::holds_alternative<HaltStop>(cause) || (spin && activity.spun),
+                .spun = spin,
+                .relaxing = mark != nullptr && mark->mark == abi::Mark::relax};
 }
 
 std::uint32_t Tracker::answer(abi::Choice choice, std::uint64_t a, std::uint64_t b) {
-    (void)b;
     switch (choice) {
         case abi::Choice::alloc:
             if (alloc_.kind == AllocPolicy::Kind::fail_all) {
@@ -97,7 +124,7 @@ std::uint32_t Tracker::answer(abi::Choice choice, std::uint64_t a, std::uint64_t
             }
             return 1;
         case abi::Choice::next:
-            if (preferred_ && can_run(guest_id(plan_.guest, *preferred_))) {
+            if (preferred_ && can_run(guest_id(plan_.guest, *preferred_)) && home(*preferred_) == CpuId{static_cast<std::uint32_t>(b)}) {
                 return guest_id(plan_.guest, *preferred_);
             }
             return static_cast<std::uint32_t>(a);
@@ -122,6 +149,9 @@ bool Tracker::concerns(const Place& place, CpuId cpu, std::optional<std::uint32_
 }
 
 bool Tracker::matches(const Place& place, CpuId cpu, const StopCause& cause, std::optional<Gva> breakpoint) const {
+    if (place.cpu && *place.cpu != cpu) {
+        return false;
+    }
     if (breakpoint) {
         return std::find(addresses_.begin(), addresses_.end(), *breakpoint) != addresses_.end() && concerns(place, cpu, std::nullopt);
     }

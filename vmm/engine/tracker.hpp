@@ -48,26 +48,43 @@ class Tracker {
     /// Whether the last observed stop is the place. `breakpoint`: the address of the breakpoint that made the stop.
     [[nodiscard]] bool reached(CpuId cpu, const StopCause& cause, std::optional<Gva> breakpoint);
 
-    /// Nothing more happens without an event: the CPU idles, or its thread has spun twice in user mode undisturbed.
-    [[nodiscard]] bool quiet() const { return quiet_; }
+    /// Nothing more happens on `cpu` without an event: it idles, its thread has spun twice in user mode undisturbed, or it is
+    /// not up.
+    [[nodiscard]] bool quiet(CpuId cpu) const { return activity_[cpu.value()].quiet || is_down(cpu); }
+    /// Not started yet, or taken down.
+    [[nodiscard]] bool is_down(CpuId cpu) const { return down_[cpu.value()]; }
+    /// `cpu` can do nothing until another CPU acts: its last stops were nothing but that.
+    [[nodiscard]] bool relaxing(CpuId cpu) const { return activity_[cpu.value()].relaxing; }
+    /// Whatever it was seen doing, it may do something else now.
+    void disturb(CpuId cpu) { activity_[cpu.value()] = {}; }
+    void start(CpuId cpu) { down_[cpu.value()] = false; }
+    /// The CPU that runs the thread, or will.
+    [[nodiscard]] CpuId home(ThreadIndex thread) const { return homes_[guest_id(plan_.guest, thread)]; }
     /// "A" or "idle" or "thread 7".
     [[nodiscard]] std::string name(std::uint32_t thread) const;
 
   private:
-    enum class State { runnable, blocked, asleep, dead, gone };
+    enum class State { unborn, runnable, blocked, asleep, dead, gone };
 
     void observe_mark(CpuId cpu, const MarkStop& mark);
     [[nodiscard]] bool concerns(const Place& place, CpuId cpu, std::optional<std::uint32_t> subject) const;
     [[nodiscard]] bool matches(const Place& place, CpuId cpu, const StopCause& cause, std::optional<Gva> breakpoint) const;
 
     const RunPlan& plan_;
+    /// What a CPU did at its last stops.
+    struct Activity {
+        bool quiet = false;
+        bool spun = false;
+        bool relaxing = false;
+    };
+    std::vector<Activity> activity_;
+    std::vector<bool> down_;
     std::vector<std::uint32_t> current_;
     std::vector<State> states_;
+    std::vector<CpuId> homes_;
     std::optional<ThreadIndex> preferred_;
     AllocPolicy alloc_;
     bool want_resched_ = false;
-    bool quiet_ = false;
-    bool spun_ = false;
     Place place_;
     std::vector<Gva> addresses_;
     std::uint32_t seen_ = 0;

@@ -101,6 +101,7 @@ struct ScenarioResult {
     std::uint64_t trace_hash = 0;
     double seconds = 0;
     std::vector<std::string> steps;  ///< the schedule, as written
+    std::size_t last_step = 0;       ///< index of the step in which the run ended
     Timeline timeline;               ///< empty unless asked for
     std::uint32_t line = 1;  ///< in `file`: of the schedule step at which the run ended
 };

@@ -30,6 +30,7 @@ Judged judge_end(const engine::RunOutcome& outcome, const scenario::Scenario& sc
         case RunEnd::undeliverable: return {Verdict::error, outcome.detail + in_step()};
         case RunEnd::budget: return {Verdict::incomplete, outcome.detail + ". Raise max_stops in [run], or shorten the schedule"};
         case RunEnd::stuck: return {Verdict::timeout, outcome.detail + in_step()};
+        case RunEnd::deadlocked: return {Verdict::fail, outcome.detail + in_step()};
         case RunEnd::panic: return {Verdict::fail, outcome.detail + in_step()};
         case RunEnd::broken: return {Verdict::error, "the guest broke down: " + outcome.detail + in_step()};
         default: return {Verdict::pass, ""};
@@ -90,6 +91,7 @@ void fill_in(ScenarioResult& result, const engine::RunOutcome& outcome, const Wa
         result.steps.push_back(step.text);
     }
     result.stops = outcome.stops;
+    result.last_step = outcome.step;
     result.line = line_of(scenario, outcome.step);
     result.trace_hash = outcome.trace_hash;
 }
@@ -114,7 +116,7 @@ std::optional<std::string> missing_capability(const Bench& bench, const scenario
 }  // namespace
 
 Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario& scenario, Recording recording) {
-    ScenarioResult result{.file = scenario.file, .name = scenario.name, .why = scenario.why, .claims = scenario.claims,
+    ScenarioResult result{.file = scenario.file, .name = scenario.title(), .why = scenario.why, .claims = scenario.claims,
                           .hazards = scenario.hazards, .expected_id = scenario.expect.violation};
     if (const auto missing = missing_capability(bench, scenario)) {
         result.verdict = Verdict::skip;

@@ -160,6 +160,8 @@ bool Watch::at_expect(std::size_t predicate, const engine::Stop& stop) {
     return false;
 }
 
+void Watch::at_end(const engine::Stop&, engine::Ending) {}
+
 bool Watch::has_fired(const std::string& id) const {
     const auto notes = oracle_.notes();
     return std::any_of(violations_.begin(), violations_.end(), [&](const ViolationReport& v) { return v.id == id; }) ||

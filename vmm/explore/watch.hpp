@@ -29,6 +29,7 @@ class Watch final : public engine::Observer {
 
     bool at_stop(const engine::Stop& stop) override;
     bool at_expect(std::size_t predicate, const engine::Stop& stop) override;
+    void at_end(const engine::Stop& stop, engine::Ending ending) override;
 
     /// The violation the scenario is about has been seen.
     [[nodiscard]] bool expected_seen() const { return expected_seen_; }

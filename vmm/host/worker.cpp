@@ -67,11 +67,17 @@ explore::Bench Worker::bench() const {
 }
 
 Result<scenario::Scenario> Worker::checked(const Json& request) const {
-    auto scenario = scenario::check(request.at("text").get<std::string>(), request.at("file").get<std::string>(), explore::GuestSymbols(*guest_));
-    if (!scenario) {
-        return tl::make_unexpected(scenario::to_error(scenario.error()));
+    auto scenarios = scenario::check(request.at("text").get<std::string>(), request.at("file").get<std::string>(), explore::GuestSymbols(*guest_));
+    if (!scenarios) {
+        return tl::make_unexpected(scenario::to_error(scenarios.error()));
     }
-    return std::move(*scenario);
+    const std::string variant = request.value("variant", "");
+    for (scenario::Scenario& scenario : *scenarios) {
+        if (scenario.variant == variant) {
+            return std::move(scenario);
+        }
+    }
+    return fail(ErrorKind::usage, fmt::format("{} has no variant \"{}\"", scenarios->front().file, variant));
 }
 
 /// The optional keys of `run`: {"timeline": moments to keep, "timeline_of_passes": true}.

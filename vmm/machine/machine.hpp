@@ -46,6 +46,10 @@ class Machine {
     [[nodiscard]] kvm::Vm& vm() { return vm_; }
     [[nodiscard]] Patches& patches() { return patches_; }
     [[nodiscard]] const x86::Decoder& decoder() const { return decoder_; }
+    [[nodiscard]] std::uint32_t cpus() const { return static_cast<std::uint32_t>(vcpus_.size()); }
+    /// Puts a CPU at the entry point (SDM 3A 9.4.3: INIT, then SIPI), in 32-bit protected mode without paging, its number in
+    /// ESI. Everything else it had is gone.
+    [[nodiscard]] Result<void> start_cpu(CpuId cpu);
     /// RAM without patches.
     [[nodiscard]] const PhysMemory& clean_memory() const { return patches_; }
 
@@ -57,9 +61,8 @@ class Machine {
     [[nodiscard]] Gpa kernel_text(Gva address) const { return Gpa(address - kernel_map_base_); }
 
   private:
-    Machine(kvm::Memory memory, kvm::Vm vm, x86::Decoder decoder, Gva kernel_map_base);
+    Machine(kvm::Memory memory, kvm::Vm vm, x86::Decoder decoder, const MachineOptions& options);
     [[nodiscard]] Result<void> load(const MachineOptions& options);
-    [[nodiscard]] Result<void> start_cpu0(const MachineOptions& options);
 
     kvm::Memory memory_;  // outlives vm_, whose slot it is
     kvm::Vm vm_;
@@ -67,6 +70,9 @@ class Machine {
     Patches patches_;
     x86::Decoder decoder_;
     Gva kernel_map_base_;
+    Gpa entry_;
+    Gpa boot_params_at_;
+    kvm::Sregs reset_;  ///< of a CPU that never ran
 };
 
 }  // namespace stackrig::machine

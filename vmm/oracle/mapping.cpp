@@ -102,7 +102,7 @@ void check_inv5_done(const Scene& s) {
     const bool believed = s.view.thread(t).pend != 0;
     const std::uint8_t mapped = s.view.mapped(t);
     const bool full = mapped == all_pages && !pend;
-    const bool owed = mapped == only_p0 && pend && abi::entry_class(h.visit.entry).may_wait;
+    const bool owed = mapped == only_p0 && pend && abi::entry_class(h.visit.entry).listed;
     if ((full || owed) && pend == believed) {
         return;
     }
@@ -112,7 +112,7 @@ void check_inv5_done(const Scene& s) {
                     "this entry {} wait.",
                     s.name(t), entry_text(h.visit.entry), pages_text(mapped), pend ? "owed" : "not owed",
                     believed ? "owed" : "not owed",
-                    abi::entry_class(h.visit.entry).may_wait ? "may" : "may not"));
+                    abi::entry_class(h.visit.entry).listed ? "may" : "may not"));
 }
 
 /// No page left although nobody else holds the reserve; with another holder it is the reserve's affair

@@ -46,7 +46,7 @@ std::vector<std::uint32_t> frames_of(const abi::FrameStash& stash) {
 }
 
 const char* kind_of(const engine::StopCause& cause) {
-    constexpr const char* names[] = {"mark", "user", "choice", "event", "step", "place", "halt"};
+    constexpr const char* names[] = {"mark", "user", "choice", "event", "step", "place", "halt", "ipi"};
     static_assert(std::size(names) == std::variant_size_v<engine::StopCause>);
     return names[cause.index()];
 }
@@ -124,6 +124,9 @@ Context context_of(const View& view, const History& history, const CpuView& cpu)
 Moment moment_of(const View& view, const History& history, const std::function<std::string(Gva)>& symbol) {
     Moment out{.stop = view.stop_index, .step = view.stop == nullptr ? 0 : view.stop->step, .cpu = view.stop_cpu.value(),
                .kind = kind_of(view.cause), .cause = cause_text(view.cause)};
+    if (const auto* ipi = std::get_if<engine::IpiStop>(&view.cause)) {
+        out.target = static_cast<std::int32_t>(ipi->target.value());
+    }
     if (!view.readable) {
         return out;
     }

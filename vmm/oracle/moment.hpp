@@ -44,8 +44,8 @@ struct MomentThread {
     std::string state;  ///< belief: "running", "blocked for stack pages", ...
     std::string doing;  ///< "exit work (timer)"
     std::array<MomentPage, abi::stack_pages> pages;  ///< [0] is P0, the top page
-    std::uint32_t slot = 0;   ///< of the stack area
-    std::uint8_t guards = 0;                         ///< guard pages that are present: a violation by itself
+    std::uint32_t slot = 0;     ///< of the stack area
+    std::uint8_t guards = 0;    ///< guard pages that are present: a violation by itself
     std::uint64_t depth = 0;    ///< bytes between the top of its stack and its RSP, the saved one when it does not run
     bool on_own_stack = false;  ///< that RSP lies in this stack (or in its guard); else `depth` means nothing
     std::int32_t cpu = -1;      ///< that runs it; -1: none
@@ -69,8 +69,9 @@ struct Moment {
     std::uint64_t stop = 0;  ///< engine::Stop::index; 0: none was taken
     std::size_t step = 0;    ///< of the schedule, from 0
     std::uint32_t cpu = 0;   ///< that stopped
-    std::string kind;        ///< "mark", "user", "choice", "event", "step", "place", "halt"
+    std::string kind;        ///< "mark", "user", "choice", "event", "step", "place", "halt", "ipi"
     std::string cause;       ///< cause_text()
+    std::int32_t target = -1;  ///< ipi: the CPU it is sent to
     std::vector<MomentCpu> cpus;
     std::vector<MomentThread> threads;  ///< that exist
     std::uint64_t free_pages = 0;

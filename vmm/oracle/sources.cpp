@@ -132,7 +132,7 @@ void check_inv18(const Scene& s, const Take& take) {
         return;
     }
     const abi::Entry entry = s.thread(take.thread).visit.entry;
-    if (abi::entry_class(entry).may_wait) {
+    if (abi::entry_class(entry).listed) {
         s.judge.report(
             Inv::inv18, {take.thread}, fmt::format("ENTER of {}", s.name(take.thread)),
             fmt::format("{} takes frame {} from the reserve of {}, but its entry ({}) is one of the five "
@@ -147,7 +147,7 @@ void check_asm1(const Scene& s) {
     }
     const ThreadId t = *s.history.turn().thread;
     const abi::Entry entry = s.thread(t).visit.entry;
-    if (entry != abi::Entry::none && !abi::entry_class(entry).may_wait) {
+    if (entry != abi::Entry::none && !abi::entry_class(entry).listed) {
         s.judge.report(
             Inv::asm1, {t}, fmt::format("entry {}", entry_text(entry)),
             fmt::format("{} entered by {}, which is not on the mail's list, and {}() has enabled IRQs.",

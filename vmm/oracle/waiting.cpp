@@ -74,7 +74,7 @@ void check_inv15_wait(const Scene& s) {
     std::string wrong;
     if (!s.view.here().regs.irqs_on()) {
         wrong = "IF is 0";
-    } else if (!abi::entry_class(visit.entry).may_wait) {
+    } else if (!abi::entry_class(visit.entry).listed) {
         wrong = fmt::format("its entry ({}) is not one of the five the mail lists", entry_text(visit.entry));
     }
     if (!wrong.empty()) {

@@ -58,6 +58,8 @@ std::string wait_text(const abi::Thread& t) {
             return " for stack pages";
         case abi::WaitKind::frame:
             return " for a free page";
+        case abi::WaitKind::work:
+            return " for work";
     }
     return "";
 }
@@ -72,6 +74,8 @@ const char* kind_text(abi::ThreadKind kind) {
             return "kthread";
         case abi::ThreadKind::user:
             return "user";
+        case abi::ThreadKind::worker:
+            return "worker";
     }
     return "?";
 }
@@ -163,6 +167,10 @@ std::string cause_text(const engine::StopCause& cause) {
         std::string operator()(const engine::BoundaryStop&) const { return "one instruction further"; }
         std::string operator()(const engine::PlaceStop&) const { return "a place of the schedule"; }
         std::string operator()(const engine::HaltStop&) const { return "halt"; }
+        std::string operator()(const engine::IpiStop& i) const {
+            return i.vector == Vector{0} ? fmt::format("start of {}", i.target)
+                                         : fmt::format("IPI {:#x} to {}", i.vector.value(), i.target);
+        }
     };
     return std::visit(Words{}, cause);
 }

@@ -80,24 +80,21 @@ std::string place_lines(const ViolationReport& v) {
     return out;
 }
 
-/// The schedule up to where the run ended, and where its events hit: the n-th event is that of the n-th inject.
+/// The schedule up to where the run ended, and where its events hit.
 std::string decision_lines(const ScenarioResult& r, const Paint& paint) {
     if (r.steps.empty()) {
         return "";
     }
     std::string out = "  " + paint.strong("decisions") + "\n";
-    std::size_t event = 0;
-    const std::size_t reached = r.violations.empty() ? r.steps.size() : r.violations.back().moment.step + 1;
-    for (std::size_t i = 0; i < std::min(reached, r.steps.size()); ++i) {
+    const std::vector<const LandingReport*> landings = landings_by_step(r);
+    for (std::size_t i = 0; i < landings.size(); ++i) {
         out += wrap(fmt::format("{:>2} {}", i + 1, r.steps[i]), columns, 4);
-        if (!r.steps[i].starts_with("inject") || event == r.landings.size()) {
-            continue;
+        if (const LandingReport* landing = landings[i]) {
+            const CodeLine* line = line_at(landing->code, landing->address);
+            out += wrap(fmt::format("-> hit {}{}{}", landing->where, line == nullptr ? "" : fmt::format(" ({}:{})", line->file, line->line),
+                                    landing->exact ? "" : ", NOT exactly: " + landing->detail),
+                        columns, 7);
         }
-        const LandingReport& landing = r.landings[event++];
-        const CodeLine* line = line_at(landing.code, landing.address);
-        out += wrap(fmt::format("-> hit {}{}{}", landing.where, line == nullptr ? "" : fmt::format(" ({}:{})", line->file, line->line),
-                                landing.exact ? "" : ", NOT exactly: " + landing.detail),
-                    columns, 7);
     }
     return out;
 }
@@ -151,6 +148,20 @@ std::string violation_block(const ScenarioResult& r, const ViolationReport& v, c
 }  // namespace
 
 std::string replay_command(const ScenarioResult& r) { return fmt::format("./rig run {} --verbose", shell_word(r.file)); }
+
+std::vector<const LandingReport*> landings_by_step(const ScenarioResult& r) {
+    std::vector<const LandingReport*> out(std::min(r.last_step + 1, r.steps.size()));
+    auto next = r.landings.begin();
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        // Interrupts that CPUs send to each other land between those of the schedule.
+        const auto found = std::find_if(next, r.landings.end(), [&](const LandingReport& l) { return r.steps[i].starts_with("inject " + l.event); });
+        if (found != r.landings.end()) {
+            out[i] = &*found;
+            next = found + 1;
+        }
+    }
+    return out;
+}
 
 std::vector<std::string> changed_registers(const engine::CpuState& before, const engine::CpuState& after) {
     std::vector<std::string> out;

@@ -47,7 +47,10 @@ Json detail(const ScenarioResult& r) {
         j["title"] = inv ? oracle::invariant(*inv).title : "";
         j["sentence"] = inv ? oracle::invariant(*inv).sentence : "";
         j["rip"] = v.moment.cpu < v.moment.cpus.size() ? fmt::format("{:x}", v.moment.cpus[v.moment.cpu].regs.rip.value()) : "";
-        j["at_step"] = v.moment.step;
+    }
+    out["hits"] = Json::array();
+    for (const explore::LandingReport* landing : landings_by_step(r)) {
+        out["hits"].push_back(landing == nullptr ? "" : landing->where);
     }
     out["text"] = result_details(r);
     out["replay"] = replay_command(r);

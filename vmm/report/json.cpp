@@ -118,6 +118,7 @@ Json summary_json(const explore::ScenarioResult& r) {
     json["seconds"] = r.seconds;
     json["line"] = r.line;
     json["steps"] = r.steps;
+    json["last_step"] = r.last_step;
     return json;
 }
 
@@ -156,6 +157,7 @@ Result<explore::ScenarioResult> result_from_json(const Json& json) try {
     json.at("seconds").get_to(r.seconds);
     json.at("line").get_to(r.line);
     json.at("steps").get_to(r.steps);
+    json.at("last_step").get_to(r.last_step);
     if (const auto timeline = json.find("timeline"); timeline != json.end()) {
         r.timeline = timeline_from_json(*timeline);
     }

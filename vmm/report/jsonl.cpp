@@ -58,15 +58,12 @@ void add_place(Json& line, const explore::ViolationReport& v) {
 /// What was decided and where it hit, as far as the run went.
 Json decisions(const explore::ScenarioResult& r) {
     Json out = Json::array();
-    for (const std::string& step : r.steps) {
-        out.push_back({{"what", step}});
-    }
-    std::size_t landing = 0;
-    for (Json& step : out) {
-        if (landing < r.landings.size() && step["what"].get_ref<const std::string&>().starts_with("inject")) {
-            step["hit"] = r.landings[landing].where;
-            step["exact"] = r.landings[landing].exact;
-            ++landing;
+    const std::vector<const explore::LandingReport*> landings = landings_by_step(r);
+    for (std::size_t i = 0; i < landings.size(); ++i) {
+        out.push_back({{"what", r.steps[i]}});
+        if (landings[i] != nullptr) {
+            out.back()["hit"] = landings[i]->where;
+            out.back()["exact"] = landings[i]->exact;
         }
     }
     return out;

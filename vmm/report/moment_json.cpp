@@ -140,7 +140,7 @@ Json to_json(const explore::Timeline& timeline) {
         for (std::size_t i = 0; i < m.threads.size(); ++i) {
             t.push_back(threads.index_of(i, m.threads[i]));
         }
-        moments.push_back({{"stop", m.stop}, {"step", m.step}, {"cpu", m.cpu}, {"kind", m.kind}, {"cause", m.cause}, {"c", c},
+        moments.push_back({{"stop", m.stop}, {"step", m.step}, {"cpu", m.cpu}, {"kind", m.kind}, {"cause", m.cause}, {"target", m.target}, {"c", c},
                            {"t", t}, {"free", m.free_pages}, {"violated", m.violated}});
     }
     Json out;
@@ -158,7 +158,7 @@ explore::Timeline timeline_from_json(const Json& json) {
     std::transform(json.at("threads").begin(), json.at("threads").end(), std::back_inserter(threads), thread_from);
     explore::Timeline timeline{.left_out = json.at("left_out")};
     for (const Json& j : json.at("moments")) {
-        Moment m{.stop = j.at("stop"), .step = j.at("step"), .cpu = j.at("cpu"), .kind = j.at("kind"), .cause = j.at("cause")};
+        Moment m{.stop = j.at("stop"), .step = j.at("step"), .cpu = j.at("cpu"), .kind = j.at("kind"), .cause = j.at("cause"), .target = j.at("target")};
         for (const Json& index : j.at("c")) {
             m.cpus.push_back(cpus.at(index.get<std::size_t>()));
         }

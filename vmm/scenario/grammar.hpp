@@ -45,20 +45,25 @@ struct kw_mark : key<'m', 'a', 'r', 'k'> {};
 struct kw_handler : key<'h', 'a', 'n', 'd', 'l', 'e', 'r'> {};
 struct kw_irq : key<'i', 'r', 'q'> {};
 struct kw_pf : key<'p', 'f'> {};
+struct kw_apf : key<'a', 'p', 'f'> {};
 
 // --- Operations of a program
 // ---------------------------------------------------------------------------------
 struct op_simple : sor<key<'s', 'p', 'i', 'n'>, key<'t', 'o', 'u', 'c', 'h'>, key<'i', 'n', 't', '3'>,
-                       kw_step, key<'u', 'd', '2'>, key<'g', 'p'>, key<'d', 'e'>, key<'e', 'x', 'i', 't'>> {};
+                       kw_step, key<'u', 'd', '2'>, key<'g', 'p'>, key<'d', 'e'>, key<'e', 'x', 'i', 't'>,
+                       key<'t', 'o', 'u', 'c', 'h', '_', 'k', 'e', 'r', 'n', 'e', 'l'>, key<'c', 'l', 'i'>, key<'e', 'x', 'e', 'c'>> {};
+struct op_cpu : sor<key<'u', 'p'>, key<'d', 'o', 'w', 'n'>> {};
 struct op_counted : sor<key<'h', 'o', 'g'>, key<'r', 'e', 'l', 'e', 'a', 's', 'e'>> {};
 struct call_via
     : sor<key<'s', 'y', 's', 'c', 'a', 'l', 'l', '3', '2'>, key<'s', 'y', 's', 'c', 'a', 'l', 'l'>,
           key<'i', 'n', 't', '8', '0'>, key<'c', 'a', 'l', 'l'>> {};
 struct call_name : word {};
 struct call_depth : seq<token<kw_deep>, need<size>> {};
-struct call : seq<token<call_via>, need<call_name>, pad, opt<token<number>>, opt<token<call_depth>>> {};
+struct call_argument : seq<not_at<sor<kw_deep, kw_on, kw_with>>, word> {};
+struct call : seq<token<call_via>, need<call_name>, pad, opt<token<sor<number, call_argument>>>, opt<token<call_depth>>> {};
 struct counted : seq<token<op_counted>, need<number>> {};
-struct operation : sor<token<call>, token<counted>, token<op_simple>> {};
+struct cpu_operation : seq<token<op_cpu>, need<call_argument>> {};
+struct operation : sor<token<call>, token<counted>, token<cpu_operation>, token<op_simple>> {};
 struct operation_end : eof {};
 struct op_sentence : seq<pad, need<operation>, need<operation_end>> {};
 
@@ -113,9 +118,12 @@ struct irq_source : sor<number, word> {};
 struct event_irq : seq<token<kw_irq>, need<open>, pad, need<irq_source>, pad, need<close>> {};
 struct fault_address : number {};
 struct event_pf : seq<token<kw_pf>, opt<open, pad, need<fault_address>, pad, need<close>>> {};
-struct event_simple
-    : sor<key<'n', 'm', 'i'>, key<'m', 'c'>, key<'d', 'b'>, key<'b', 'p'>, key<'u', 'd'>, key<'g', 'p'>> {};
-struct event : sor<event_irq, event_pf, event_simple, call> {};
+struct event_apf : seq<token<kw_apf>, need<open>, pad, need<fault_address>, pad, need<close>> {};
+struct event_simple : sor<key<'n', 'm', 'i'>, key<'m', 'c'>, key<'d', 'b'>, key<'b', 'p'>> {};
+struct event_exception
+    : sor<key<'d', 'e'>, key<'o', 'f'>, key<'b', 'r'>, key<'u', 'd'>, key<'n', 'm'>, key<'t', 's'>, key<'n', 'p'>, key<'s', 's'>,
+          key<'g', 'p'>, key<'m', 'f'>, key<'a', 'c'>, key<'x', 'f'>> {};
+struct event : sor<event_irq, event_pf, event_apf, event_simple, event_exception, call> {};
 struct resched : seq<token<kw_with>, need<kw_need_resched>> {};
 struct target : word {};
 

@@ -8,7 +8,9 @@
 
 #include "guest/abi/state.hpp"
 #include "vmm/scenario/loader.hpp"
+#include "vmm/scenario/context.hpp"
 #include "vmm/scenario/nearest.hpp"
+#include "vmm/scenario/policies.hpp"
 #include "vmm/scenario/sentence.hpp"
 #include "vmm/scenario/vocabulary.hpp"
 
@@ -20,6 +22,7 @@ constexpr std::size_t longest_schedule = 1000;
 constexpr std::uint64_t ram_step = 2 << 20;  ///< the guest maps RAM in pages of 2 MiB
 constexpr std::uint64_t least_ram = 4 << 20;
 constexpr std::uint64_t most_ram = 128 << 20;
+constexpr std::int64_t most_crowd = 16000;
 
 bool lower_name(std::string_view text, std::string_view extra) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
@@ -40,7 +43,7 @@ Scenario Loader::run() {
         root_.error(explore->span, "[explore] is not built yet: a scenario is one run");
     }
     root_.only({"schema", "name", "why", "claims", "hazards", "requires", "expect", "schedule", "guest",
-                "threads", "run", "check"},
+                "threads", "run", "check", "variants"},
                "explore");
     header();
     guest();
@@ -130,30 +133,33 @@ void Loader::guest() {
     if (!table) {
         return;
     }
-    table->only({"scheme", "repair", "cpus", "cache_pages", "reserve_pages", "free_pages", "ram", "depth"});
+    std::vector<std::string> keys = {"scheme", "cpus", "cache_pages", "reserve_pages", "free_pages", "ram", "depth", "softirq",
+                                     "reclaim", "bail_outs", "offline", "crowd", "cache_cap", "pool_pages"};
+    for (const PolicyKey& policy : policy_keys()) {
+        keys.emplace_back(policy.key);
+    }
+    table->only(keys);
     scheme(*table);
     engine::GuestPlan& plan = scenario_.plan.guest;
     names_.cpus = static_cast<std::uint32_t>(table->integer("cpus", 1, abi::max_cpus).value_or(1));
     plan.cpus = names_.cpus;
-    if (names_.cpus > 1) {
-        table->error(table->value().member("cpus")->value.span,
-                     "guests with more than one CPU are not built yet", "write cpus = 1");
-    }
     const auto pages = [&](const char* key, std::uint32_t& into) {
         into = static_cast<std::uint32_t>(table->integer(key, 0, abi::stash_capacity).value_or(into));
     };
     pages("cache_pages", plan.cache_pages);
     pages("reserve_pages", plan.reserve_pages);
+    plan.policies = read_policies(*table, plan.scheme, plan.reserve_pages);
+    plan.crowd = static_cast<std::uint32_t>(table->integer("crowd", 0, most_crowd).value_or(0));
     memory(*table);
     depths(*table);
+    entry_list(*table);
+    cpu_list(*table);
 }
 
 void Loader::scheme(const Table& guest) {
-    // Names of the schemes and repairs that are planned: they deserve a better answer than "unknown".
+    // Names of the schemes that are planned: they deserve a better answer than "unknown".
     static const std::vector<std::string> schemes = {"entry-exit", "fixed",      "fault-df",
                                                      "fault-ist",  "sp-reclaim", "accessed-reclaim"};
-    static const std::vector<std::string> repairs = {"literal",      "repay-before-irq-on", "give-back",
-                                                     "deep-reserve", "irq-stack",           "global-pool"};
     const auto scheme = guest.choice("scheme", schemes).value_or(0);
     if (scheme > 1) {
         guest.error(guest.value().member("scheme")->value.span,
@@ -161,10 +167,28 @@ void Loader::scheme(const Table& guest) {
                     "there are entry-exit and fixed");
     }
     scenario_.plan.guest.scheme = scheme == 1 ? abi::Scheme::fixed : abi::Scheme::entry_exit;
-    if (const auto repair = guest.choice("repair", repairs).value_or(0); repair > 0) {
-        guest.error(guest.value().member("repair")->value.span,
-                    fmt::format("repair \"{}\" is not built yet", repairs[repair]),
-                    "there is only literal, the mail's text");
+}
+
+void Loader::entry_list(const Table& guest) {
+    for (const Value* item : guest.strings("bail_outs")) {
+        const auto entry = find_handler(item->text.text);
+        if (!entry) {
+            guest.error(item->span, fmt::format("unknown entry \"{}\"", item->text.text), suggestion(item->text.text, handler_names()));
+            continue;
+        }
+        scenario_.plan.guest.bail_outs |= 1u << static_cast<std::uint32_t>(*entry);
+    }
+}
+
+void Loader::cpu_list(const Table& guest) {
+    for (const Value* item : guest.strings("offline")) {
+        const auto number = looks_like_cpu(item->text.text) ? read_number(std::string_view(item->text.text).substr(3)) : std::nullopt;
+        if (!number || *number == 0 || *number >= names_.cpus) {
+            guest.error(item->span, fmt::format("\"{}\" cannot be offline at boot", item->text.text),
+                        names_.cpus == 1 ? std::string("the guest has one CPU, which boots") : fmt::format("cpu1 to cpu{} can", names_.cpus - 1));
+            continue;
+        }
+        scenario_.plan.guest.offline |= 1u << static_cast<std::uint32_t>(*number);
     }
 }
 
@@ -181,6 +205,9 @@ void Loader::memory(const Table& guest) {
 }
 
 void Loader::depths(const Table& guest) {
+    engine::GuestPlan& plan = scenario_.plan.guest;
+    plan.softirq_depth = static_cast<std::uint32_t>(guest.size("softirq", 0, deepest).value_or(0));
+    plan.reclaim_depth = static_cast<std::uint32_t>(guest.size("reclaim", 0, deepest).value_or(0));
     const auto table = guest.table("depth");
     if (!table) {
         return;
@@ -292,6 +319,47 @@ void Loader::budget() {
     plan.check_every_instruction = table->choice("check", {"stop", "instruction"}).value_or(0) == 1;
 }
 
+namespace {
+
+/// `over` laid over `base`: tables are merged, everything else is replaced.
+Value merged(const Value& base, const Value& over) {
+    Value out = base;
+    for (const Member& member : over.members) {
+        const auto at = std::find_if(out.members.begin(), out.members.end(), [&](const Member& m) { return m.key == member.key; });
+        if (at == out.members.end()) {
+            out.members.push_back(member);
+        } else if (at->value.kind == Value::Kind::table && member.value.kind == Value::Kind::table && member.key != "expect") {
+            at->value = merged(at->value, member.value);
+        } else {
+            *at = member;
+        }
+    }
+    return out;
+}
+
+/// What a variant may change: how the guest is built, what is to happen, and what is to come of it.
+const std::vector<std::string> variant_keys = {"guest", "expect", "requires", "claims", "hazards", "threads", "run", "check", "schedule", "why"};
+
+void load_variants(const Value& document, const SymbolSource& symbols, Reporter& reporter, std::vector<Scenario>& out) {
+    const auto table = Table(document, "", reporter).table("variants");
+    if (!table) {
+        return;
+    }
+    for (const Member& member : table->value().members) {
+        if (!lower_name(member.key, "-") || member.value.kind != Value::Kind::table) {
+            table->error(member.span, fmt::format("\"{}\" is no variant", member.key), "a variant is a table with a name of a-z, 0-9 and -: [variants.proposed]");
+            continue;
+        }
+        Table(member.value, fmt::format("[variants.{}]", member.key), reporter).only(variant_keys);
+        Value own = merged(document, member.value);
+        std::erase_if(own.members, [](const Member& m) { return m.key == "variants"; });
+        out.push_back(Loader(Table(own, "", reporter), symbols).run());
+        out.back().variant = member.key;
+    }
+}
+
+}  // namespace
+
 Checked check(std::string_view text, std::string file, const SymbolSource& symbols) {
     const SourceText source(std::move(file), std::string(text));
     Reporter reporter(source);
@@ -299,12 +367,15 @@ Checked check(std::string_view text, std::string file, const SymbolSource& symbo
     if (!document) {
         return tl::make_unexpected(reporter.take());
     }
-    Scenario scenario = Loader(Table(*document, "", reporter), symbols).run();
+    std::vector<Scenario> scenarios = {Loader(Table(*document, "", reporter), symbols).run()};
+    load_variants(*document, symbols, reporter, scenarios);
     if (!reporter.clean()) {
         return tl::make_unexpected(reporter.take());
     }
-    scenario.file = source.file();
-    return scenario;
+    for (Scenario& scenario : scenarios) {
+        scenario.file = source.file();
+    }
+    return scenarios;
 }
 
 Checked load(const std::filesystem::path& path, const SymbolSource& symbols) {

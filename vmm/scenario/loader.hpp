@@ -28,6 +28,8 @@ class Loader {
     void guest();
     void scheme(const Table& guest);
     void memory(const Table& guest);
+    void entry_list(const Table& guest);
+    void cpu_list(const Table& guest);
     void depths(const Table& guest);
     void threads();
     void thread(const Member& member);

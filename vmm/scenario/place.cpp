@@ -107,7 +107,7 @@ class PlaceBuilder {
             return;
         }
         place_.entry = *found;
-        const char* label = word_of(entry_symbols, *found);
+        const char* label = abi::entry_class(*found).stub;
         const auto address = context_.names.symbols.find(label);
         if (!address) {
             fail(node,

@@ -23,9 +23,14 @@ struct Expectation {
     [[nodiscard]] bool pass() const { return violation.empty(); }
 };
 
+/// One run. A file holds one, and one more for each of its variants.
 struct Scenario {
+    /// "name", or "name[variant]".
+    [[nodiscard]] std::string title() const { return variant.empty() ? name : name + "[" + variant + "]"; }
+
     std::string file;
     std::string name;
+    std::string variant;  ///< of [variants.NAME]; empty for the file's own run
     std::string why;
     std::vector<std::string> claims;   ///< C1..C8
     std::vector<std::string> hazards;  ///< HZ-*
@@ -41,7 +46,8 @@ struct Scenario {
     std::vector<Span> step_places;            ///< parallel to plan.schedule: the sentence
 };
 
-using Checked = tl::expected<Scenario, Diagnostics>;
+/// The file's own run first, then its variants in order.
+using Checked = tl::expected<std::vector<Scenario>, Diagnostics>;
 
 /// Checks a file's text against the guest's symbols. Reports every problem at once. `file` is only a name
 /// here.

@@ -75,6 +75,17 @@ std::optional<Event> build_event(const Context& context, const SyntaxNode& node)
         event.call = call.value_or(abi::Op{});
         return call ? std::optional(event) : std::nullopt;
     }
+    if (node.kind == Syntax::event_apf) {
+        event.kind = EventKind::async_page_fault;
+        const auto token = context.number(node.children.front(), "the event queue that says when the page is there", 0, most_objects - 1);
+        event.address = Gva(token.value_or(0));
+        return token ? std::optional(event) : std::nullopt;
+    }
+    if (node.kind == Syntax::event_exception) {
+        event.kind = EventKind::exception;
+        event.vector = Vector(*find_word(exceptions, context.text(node)));
+        return event;
+    }
     event.kind = *find_word(simple_events, context.text(node));
     return event;
 }
@@ -83,7 +94,7 @@ using Target = std::variant<CpuId, engine::ThreadIndex>;
 
 /// Events that come from outside, whatever runs on the CPU.
 bool asynchronous(EventKind kind) {
-    return kind == EventKind::irq || kind == EventKind::nmi || kind == EventKind::machine_check;
+    return kind == EventKind::irq || kind == EventKind::nmi || kind == EventKind::machine_check || kind == EventKind::async_page_fault;
 }
 
 /// An event on a CPU is put there whatever the CPU does; one on a thread is caused by the thread's own user
@@ -109,7 +120,7 @@ bool fits_thread(const Context& context, const SyntaxNode& node, const SyntaxNod
                       fmt::format("write \"run {} until user\", then inject it on cpu0", context.text(node)));
         return false;
     }
-    if (context.names.threads[thread].kind == abi::ThreadKind::kthread) {
+    if (context.names.threads[thread].kind != abi::ThreadKind::user) {
         context.error(node, fmt::format("{} is a kthread: it has no user mode to be in", context.text(node)),
                       event.kind == EventKind::call ? "a kthread's calls stand in its program"
                                                     : "on a CPU (cpu0) the event hits whatever runs there");
@@ -177,6 +188,15 @@ std::optional<What> run(const Context& context, const SyntaxNode& node) {
         return engine::RunToQuiet{};
     }
     const SyntaxNode* thread_node = node.child(Syntax::thread);
+    if (thread_node != nullptr && looks_like_cpu(context.text(*thread_node))) {
+        const auto cpu = context.cpu(*thread_node);
+        auto there = build_place(context, *place_node, true, std::nullopt);
+        if (!cpu || !there) {
+            return std::nullopt;
+        }
+        there->cpu = cpu;
+        return engine::RunUntil{std::nullopt, cpu, *there};
+    }
     const auto thread = thread_node == nullptr ? std::nullopt : context.thread(*thread_node);
     const bool misnamed = thread_node != nullptr && !thread;
     const auto place =
@@ -184,7 +204,7 @@ std::optional<What> run(const Context& context, const SyntaxNode& node) {
     if (!place || misnamed) {
         return std::nullopt;
     }
-    return engine::RunUntil{thread, *place};
+    return engine::RunUntil{thread, std::nullopt, *place};
 }
 
 std::optional<What> fail_allocations(const Context& context, const SyntaxNode& node) {
@@ -223,7 +243,7 @@ std::string render_run(const engine::RunUntil& run, const Names& names) {
     if (place.thread == run.thread) {
         place.thread.reset();
     }
-    const std::string who = run.thread ? names.threads[*run.thread].name + " " : "";
+    const std::string who = run.thread ? names.threads[*run.thread].name + " " : run.cpu ? fmt::format("{} ", *run.cpu) : "";
     return fmt::format("run {}until {}", who, render(place, names));
 }
 
@@ -270,14 +290,18 @@ std::optional<engine::Step> read_step(const Piece& piece, const Names& names,
     return what ? std::optional(engine::Step{std::move(*what), piece.text}) : std::nullopt;
 }
 
-std::string render(const Event& event) {
+std::string render(const Event& event, const Names& names) {
     switch (event.kind) {
         case EventKind::irq:
             return fmt::format("irq({})", word_of(irq_names, event.vector.value()));
         case EventKind::page_fault:
             return event.address == Gva{} ? "pf" : fmt::format("pf({})", event.address);
         case EventKind::call:
-            return render(event.call, abi::ThreadKind::user);
+            return render(event.call, abi::ThreadKind::user, names);
+        case EventKind::async_page_fault:
+            return fmt::format("apf({})", event.address.value());
+        case EventKind::exception:
+            return word_of(exceptions, event.vector.value());
         default:
             return word_of(simple_events, event.kind);
     }
@@ -289,7 +313,7 @@ std::string render(const engine::Step& step, const Names& names,
         return render_run(*run, names);
     }
     if (const auto* inject = std::get_if<engine::Inject>(&step.what)) {
-        return fmt::format("inject {} on {}{}", render(inject->event), render_target(inject->target, names),
+        return fmt::format("inject {} on {}{}", render(inject->event, names), render_target(inject->target, names),
                            inject->event.need_resched ? " with need_resched" : "");
     }
     if (const auto* policy = std::get_if<engine::AllocPolicy>(&step.what)) {

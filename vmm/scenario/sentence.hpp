@@ -42,9 +42,9 @@ inline constexpr std::uint32_t most_hogged = 32;   ///< frames one thread can ho
                                                                    std::string_view origin = "--at");
 
 /// The canonical spelling: reading it back gives the same model.
-[[nodiscard]] std::string render(const abi::Op& op, abi::ThreadKind kind);
+[[nodiscard]] std::string render(const abi::Op& op, abi::ThreadKind kind, const Names& names);
 [[nodiscard]] std::string render(const engine::Place& place, const Names& names);
-[[nodiscard]] std::string render(const engine::Event& event);
+[[nodiscard]] std::string render(const engine::Event& event, const Names& names);
 [[nodiscard]] std::string render(const engine::Step& step, const Names& names,
                                  const std::vector<CheckedPredicate>& expects);
 [[nodiscard]] std::string render(const Fact& fact, const Names& names);

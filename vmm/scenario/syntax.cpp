@@ -22,7 +22,9 @@ inline constexpr Syntax kind_of = Syntax::root;
     inline constexpr Syntax kind_of<g::rule> = Syntax::kind
 STACKRIG_NODE(op_simple, op_simple);
 STACKRIG_NODE(op_counted, op_counted);
+STACKRIG_NODE(op_cpu, op_cpu);
 STACKRIG_NODE(call, call);
+STACKRIG_NODE(call_argument, call_argument);
 STACKRIG_NODE(call_via, call_via);
 STACKRIG_NODE(call_name, call_name);
 STACKRIG_NODE(number, number);
@@ -38,7 +40,9 @@ STACKRIG_NODE(event_irq, event_irq);
 STACKRIG_NODE(irq_source, irq_source);
 STACKRIG_NODE(event_pf, event_pf);
 STACKRIG_NODE(fault_address, fault_address);
+STACKRIG_NODE(event_apf, event_apf);
 STACKRIG_NODE(event_simple, event_simple);
+STACKRIG_NODE(event_exception, event_exception);
 STACKRIG_NODE(resched, resched);
 STACKRIG_NODE(target, target);
 STACKRIG_NODE(fail_count, fail_count);
@@ -88,9 +92,10 @@ inline constexpr Expectation expectation = {};
     template <>                    \
     inline constexpr Expectation expectation<g::rule> = {__VA_ARGS__}
 STACKRIG_EXPECT(operation, "an operation",
-                "spin touch int3 step ud2 gp de exit hog release syscall syscall32 int80 call");
+                "spin touch touch_kernel int3 step ud2 gp de cli exec exit hog release up down syscall syscall32 int80 call");
+STACKRIG_EXPECT(call_argument, "a CPU (cpu1)");
 STACKRIG_EXPECT(operation_end, "nothing more in this operation", "deep");
-STACKRIG_EXPECT(call_name, "the name of a system call", "null lock unlock wait wake yield exit");
+STACKRIG_EXPECT(call_name, "the name of a system call", "null lock unlock wait wake yield exit fork kill migrate dump bad_iret");
 STACKRIG_EXPECT(size, "a size such as 512 or 6K");
 STACKRIG_EXPECT(number, "a number");
 STACKRIG_EXPECT(open, "\"(\"");
@@ -98,7 +103,7 @@ STACKRIG_EXPECT(close, "\")\"");
 STACKRIG_EXPECT(step, "a step", "run inject fail allow expect");
 STACKRIG_EXPECT(step_end, "nothing more in this step", "with");
 STACKRIG_EXPECT(kw_until, "\"until\" and a place", "until");
-STACKRIG_EXPECT(event, "an event", "irq nmi mc db bp ud gp pf syscall syscall32 int80");
+STACKRIG_EXPECT(event, "an event", "irq nmi mc db bp ud gp pf apf de of br nm ts np ss mf ac xf syscall syscall32 int80");
 STACKRIG_EXPECT(irq_source, "timer, device or a vector number", "timer device");
 STACKRIG_EXPECT(fault_address, "an address such as 0x40000000");
 STACKRIG_EXPECT(kw_need_resched, "need_resched", "need_resched");

@@ -14,7 +14,9 @@ enum class Syntax {
     root,
     op_simple,   ///< leaf: the word
     op_counted,  ///< leaf: the word; a `number` follows
-    call,        ///< call_via, call_name, [number], [size]
+    op_cpu,      ///< leaf: the word; a `call_argument` follows
+    call,        ///< call_via, call_name, [number or call_argument], [size]
+    call_argument,
     call_via,
     call_name,
     number,
@@ -29,7 +31,9 @@ enum class Syntax {
     irq_source,
     event_pf,  ///< [fault_address]
     fault_address,
+    event_apf,  ///< fault_address
     event_simple,
+    event_exception,
     resched,
     target,
     fail_count,

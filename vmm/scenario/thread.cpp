@@ -75,12 +75,12 @@ void Loader::thread(const Member& member) {
     }
     const Table table(member.value, fmt::format("[threads.{}]", member.key), reporter_);
     // `schedule` is dealt with by find_schedule(), which knows what was meant.
-    table.only({"kind", "cpu", "program", "loop"}, "schedule");
+    table.only({"kind", "cpu", "program", "loop", "forked"}, "schedule");
     engine::ThreadPlan plan;
     plan.name = member.key;
-    if (table.choice("kind", {"user", "kthread"}).value_or(0) == 1) {
-        plan.kind = abi::ThreadKind::kthread;
-    }
+    constexpr abi::ThreadKind kinds[] = {abi::ThreadKind::user, abi::ThreadKind::kthread, abi::ThreadKind::worker};
+    plan.kind = kinds[table.choice("kind", {"user", "kthread", "worker"}).value_or(0)];
+    plan.forked = table.boolean("forked").value_or(false);
     plan.cpu = CpuId(static_cast<std::uint32_t>(table.integer("cpu", 0, names_.cpus - 1).value_or(0)));
     names_.threads.push_back({plan.name, plan.kind});
     scenario_.thread_places.push_back(member.span);
@@ -95,8 +95,12 @@ void Loader::program(const Table& table, std::size_t index) {
     }
     const std::vector<const Value*> sentences = table.strings("program");
     std::vector<std::optional<abi::Op>> ops;
+    abi::ThreadKind kind = plan.kind;
     for (const Value* sentence : sentences) {
-        ops.push_back(read_operation(piece_of(*sentence), plan.kind, names_, reporter_));
+        ops.push_back(read_operation(piece_of(*sentence), kind, names_, reporter_));
+        if (ops.back() && ops.back()->kind == abi::OpKind::exec) {
+            kind = abi::ThreadKind::user;  // what follows runs in user mode
+        }
         plan.program.push_back(ops.back().value_or(abi::Op{}));
     }
     const bool loop = table.boolean("loop").value_or(false);

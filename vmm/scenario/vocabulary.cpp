@@ -44,13 +44,16 @@ std::vector<std::string> make_reserved() {
     append_words(out, counted_ops);
     append_words(out, call_words);
     append_words(out, simple_events);
+    append_words(out, exceptions);
+    append_words(out, cpu_ops);
+    out.emplace_back("apf");
     return out;
 }
 
 }  // namespace
 
 std::optional<abi::Entry> find_entry(std::string_view name) {
-    for (const abi::EntryClass& row : abi::seed_literal) {
+    for (const abi::EntryClass& row : abi::entry_classes) {
         if (row.entry != abi::Entry::none && name == row.name) {
             return row.entry;
         }
@@ -65,7 +68,7 @@ std::optional<abi::Entry> find_handler(std::string_view name) {
 
 std::vector<std::string> entry_names() {
     std::vector<std::string> out;
-    for (const abi::EntryClass& row : abi::seed_literal) {
+    for (const abi::EntryClass& row : abi::entry_classes) {
         if (row.entry != abi::Entry::none) {
             out.emplace_back(row.name);
         }

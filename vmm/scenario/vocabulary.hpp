@@ -23,7 +23,12 @@ inline constexpr Word<abi::OpKind> simple_ops[] = {
     {"spin", abi::OpKind::spin}, {"touch", abi::OpKind::touch}, {"int3", abi::OpKind::int3},
     {"step", abi::OpKind::step}, {"ud2", abi::OpKind::ud2},     {"gp", abi::OpKind::gp},
     {"de", abi::OpKind::de},     {"exit", abi::OpKind::end},
+    {"touch_kernel", abi::OpKind::touch_kernel}, {"cli", abi::OpKind::irqs_off}, {"exec", abi::OpKind::exec},
 };
+/// Those that kthreads and workers may run.
+[[nodiscard]] constexpr bool for_kthreads(abi::OpKind op) { return op == abi::OpKind::end || op == abi::OpKind::exec; }
+/// kthreads only, with a CPU behind the word.
+inline constexpr Word<abi::OpKind> cpu_ops[] = {{"up", abi::OpKind::cpu_up}, {"down", abi::OpKind::cpu_down}};
 inline constexpr Word<abi::OpKind> counted_ops[] = {{"hog", abi::OpKind::hog},
                                                     {"release", abi::OpKind::release}};
 inline constexpr Word<abi::Via> call_words[] = {
@@ -34,20 +39,34 @@ inline constexpr const char* kthread_call_word = "call";
 inline constexpr Word<abi::Sys> system_calls[] = {
     {"null", abi::Sys::null}, {"lock", abi::Sys::lock}, {"unlock", abi::Sys::unlock},
     {"wait", abi::Sys::wait}, {"wake", abi::Sys::wake}, {"yield", abi::Sys::yield},
-    {"exit", abi::Sys::exit},
+    {"exit", abi::Sys::exit}, {"fork", abi::Sys::fork}, {"kill", abi::Sys::kill},
+    {"migrate", abi::Sys::migrate}, {"dump", abi::Sys::dump}, {"bad_iret", abi::Sys::bad_iret},
 };
 static_assert(std::size(system_calls) == static_cast<std::size_t>(abi::Sys::count));
-/// lock, unlock, wait and wake name a mutex or an event queue.
-[[nodiscard]] constexpr bool takes_object(abi::Sys number) {
-    return number == abi::Sys::lock || number == abi::Sys::unlock || number == abi::Sys::wait ||
-           number == abi::Sys::wake;
+/// What stands behind the name of a system call.
+enum class Argument { none, object, thread, cpu };
+[[nodiscard]] constexpr Argument argument_of(abi::Sys number) {
+    switch (number) {
+        case abi::Sys::lock:
+        case abi::Sys::unlock:
+        case abi::Sys::wait:
+        case abi::Sys::wake: return Argument::object;  // a mutex or an event queue
+        case abi::Sys::fork:
+        case abi::Sys::kill:
+        case abi::Sys::dump: return Argument::thread;
+        case abi::Sys::migrate: return Argument::cpu;
+        default: return Argument::none;
+    }
 }
 
 /// Events without arguments.
 inline constexpr Word<engine::EventKind> simple_events[] = {
     {"nmi", engine::EventKind::nmi},       {"mc", engine::EventKind::machine_check},
     {"db", engine::EventKind::debug},      {"bp", engine::EventKind::int3},
-    {"ud", engine::EventKind::invalid_op}, {"gp", engine::EventKind::general_protection},
+};
+/// Exceptions by their vectors, as KVM raises them.
+inline constexpr Word<std::uint8_t> exceptions[] = {
+    {"de", 0}, {"of", 4}, {"br", 5}, {"ud", 6}, {"nm", 7}, {"ts", 10}, {"np", 11}, {"ss", 12}, {"gp", 13}, {"mf", 16}, {"ac", 17}, {"xf", 19},
 };
 inline constexpr Word<std::uint8_t> irq_names[] = {{"timer", abi::timer_vector},
                                                    {"device", abi::device_vector}};
@@ -64,27 +83,13 @@ inline constexpr Word<abi::Entry> entry_aliases[] = {
     {"db", abi::Entry::debug},          {"bp", abi::Entry::int3},
     {"ud", abi::Entry::invalid_op},     {"gp", abi::Entry::general_protection},
     {"de", abi::Entry::divide_error},   {"mc", abi::Entry::machine_check},
-    {"df", abi::Entry::double_fault},
+    {"df", abi::Entry::double_fault},   {"of", abi::Entry::overflow},
+    {"br", abi::Entry::bounds},         {"nm", abi::Entry::device_not_available},
+    {"ts", abi::Entry::invalid_tss},    {"np", abi::Entry::segment_not_present},
+    {"ss", abi::Entry::stack_segment},  {"ac", abi::Entry::alignment_check},
+    {"mf", abi::Entry::x87},            {"xf", abi::Entry::simd},
+    {"apf", abi::Entry::async_page_fault},
 };
-/// The label of each entry's first instruction, as in Linux (guest_asm/).
-inline constexpr Word<abi::Entry> entry_symbols[] = {
-    {"entry_SYSCALL_64", abi::Entry::syscall64},
-    {"entry_SYSCALL_compat", abi::Entry::syscall32},
-    {"asm_int80_emulation", abi::Entry::int80},
-    {"asm_exc_page_fault", abi::Entry::page_fault},
-    {"asm_exc_debug", abi::Entry::debug},
-    {"asm_exc_int3", abi::Entry::int3},
-    {"asm_exc_invalid_op", abi::Entry::invalid_op},
-    {"asm_exc_general_protection", abi::Entry::general_protection},
-    {"asm_exc_divide_error", abi::Entry::divide_error},
-    {"asm_exc_machine_check", abi::Entry::machine_check},
-    {"asm_sysvec_apic_timer_interrupt", abi::Entry::timer},
-    {"asm_common_interrupt", abi::Entry::device},
-    {"asm_exc_nmi", abi::Entry::nmi},
-    {"asm_exc_double_fault", abi::Entry::double_fault},
-};
-static_assert(std::size(entry_symbols) == abi::entry_count - 1,
-              "every entry but `none` has a first instruction");
 /// The entry of `handler(NAME)`.
 [[nodiscard]] std::optional<abi::Entry> find_handler(std::string_view name);
 /// The entry of a `[guest.depth]` key: a name of the class table.

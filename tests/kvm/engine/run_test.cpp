@@ -30,6 +30,7 @@ class Recorder final : public Observer {
         return true;
     }
     bool at_expect(std::size_t, const Stop&) override { return true; }
+    void at_end(const Stop&, Ending) override {}
 
     std::map<abi::Mark, unsigned> marks;
     std::vector<LandedStop> landings;
@@ -74,7 +75,7 @@ class RunTest : public test::KvmTest {
     static Step until(Place place, std::optional<ThreadIndex> thread = ThreadIndex{0}) {
         place.thread = thread;
         place.text = "a place";
-        return {RunUntil{thread, place}, "run until"};
+        return {RunUntil{thread, std::nullopt, place}, "run until"};
     }
     static Step to_quiet() { return {RunToQuiet{}, "run"}; }
     static Step event(EventKind kind, std::variant<CpuId, ThreadIndex> target, std::uint8_t vector = 0) {
@@ -113,7 +114,7 @@ TEST_F(RunTest, EventsOnACpuLandExactlyInUserAndKernelMode) {
     const std::vector<std::pair<EventKind, std::uint8_t>> kernel_events = {
         {EventKind::irq, abi::timer_vector}, {EventKind::irq, abi::device_vector}, {EventKind::nmi, 0},
         {EventKind::machine_check, 0},       {EventKind::debug, 0},                {EventKind::int3, 0},
-        {EventKind::invalid_op, 0}};
+        {EventKind::exception, 6}};
     const Place end{.kind = Place::Kind::mark, .mark = abi::Mark::handler_end};
     for (const auto& [kind, vector] : kernel_events) {
         plan.schedule.push_back(event(kind, cpu0, vector));
@@ -143,8 +144,9 @@ TEST_F(RunTest, AThreadCanBeSteeredIntoEveryStub) {
     RunPlan plan;
     plan.threads = {{.name = "A", .program = {op(abi::OpKind::spin)}}};
     plan.schedule = {until({.kind = Place::Kind::user})};
-    for (const EventKind kind : {EventKind::debug, EventKind::int3, EventKind::page_fault, EventKind::general_protection, EventKind::invalid_op}) {
-        plan.schedule.push_back(event(kind, ThreadIndex{0}));
+    for (const auto& [kind, vector] : std::vector<std::pair<EventKind, std::uint8_t>>{
+             {EventKind::debug, 1}, {EventKind::int3, 3}, {EventKind::page_fault, 14}, {EventKind::exception, 13}, {EventKind::exception, 6}}) {
+        plan.schedule.push_back(event(kind, ThreadIndex{0}, vector));
         plan.schedule.push_back(until({.kind = Place::Kind::user}));
     }
     for (const abi::Via via : {abi::Via::syscall64, abi::Via::syscall32, abi::Via::int80}) {
@@ -212,6 +214,7 @@ TEST_F(RunTest, SteppingVisitsEveryBoundaryOfTheEntryInOrder) {
             return true;
         }
         bool at_expect(std::size_t, const Stop&) override { return true; }
+    void at_end(const Stop&, Ending) override {}
         std::vector<Gva> rips;
     };
     RunPlan plan;

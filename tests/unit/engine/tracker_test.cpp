@@ -122,16 +122,16 @@ TEST_F(TrackerTest, BreakpointsReachOnlyTheirOwnAddress) {
 
 TEST_F(TrackerTest, QuietIsIdleOrASecondUndisturbedSpin) {
     happen(user(abi::UserMark::spin));
-    EXPECT_FALSE(tracker.quiet()) << "the first round may follow work";
+    EXPECT_FALSE(tracker.quiet(CpuId{0})) << "the first round may follow work";
     happen(mark(Mark::enter_begin, a));
     happen(user(abi::UserMark::spin));
-    EXPECT_FALSE(tracker.quiet());
+    EXPECT_FALSE(tracker.quiet(CpuId{0}));
     happen(BoundaryStop{});
-    EXPECT_FALSE(tracker.quiet());
+    EXPECT_FALSE(tracker.quiet(CpuId{0}));
     happen(user(abi::UserMark::spin));
-    EXPECT_TRUE(tracker.quiet()) << "instructions stepped in between are no disturbance";
+    EXPECT_TRUE(tracker.quiet(CpuId{0})) << "instructions stepped in between are no disturbance";
     happen(HaltStop{});
-    EXPECT_TRUE(tracker.quiet());
+    EXPECT_TRUE(tracker.quiet(CpuId{0}));
 }
 
 }  // namespace

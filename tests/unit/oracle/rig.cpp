@@ -139,7 +139,7 @@ void Rig::enter(std::uint32_t id, Entry entry) {
     mark(Mark::enter_begin, id, number);
     if (take_ordinary(id)) {
         map_hands(id);
-    } else if (abi::entry_class(entry).may_wait) {
+    } else if (abi::entry_class(entry).listed) {
         while (g.cpu().hands.count > 0) {
             FakeGuest::push(g.cpu().cache, FakeGuest::pop(g.cpu().hands));
         }

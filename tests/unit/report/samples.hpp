@@ -35,7 +35,7 @@ namespace stackrig::report::test {
     explore::ScenarioResult r{.file = "scenarios/b.toml", .name = "b", .why = "Since.", .claims = {"C7"},
                               .verdict = explore::Verdict::expected_violation, .expected_id = "INV-19", .stops = 32,
                               .trace_hash = 0xfedcba9876543210, .steps = {"inject irq(timer) on cpu1", "run B until mark(enter.short)", "run"},
-                              .line = 12};
+                              .last_step = 1, .line = 12};
     const std::vector<explore::CodeLine> code = {
         {0xffffffff80109598, "enter+0x268", "sub edx, ecx", "guest/stack/entry_exit.cpp", 75, "mark(Mark::enter_short, t->id);"},
         {0xffffffff8010959b, "enter+0x26b", "out 0xe0, eax", "guest/kernel/mark.hpp", 14, "asm volatile(\"outl %%eax, %4\""},
@@ -57,7 +57,9 @@ namespace stackrig::report::test {
     r.violations[0].before = moment(31).cpus[1].regs;
     r.violations[0].before.gpr[0] = 5;
     r.violations[0].before.rip = Gva(0xffffffff80106998);
-    r.landings = {{"irq(timer)", "user_mark+0x7", true, "", 0x400007, {{0x400007, "user_mark+0x7", "ret", "guest/user/user.cpp", 23, "}"}}}};
+    // The first is an IPI: no step of the schedule asked for it.
+    r.landings = {{"irq(0xfd)", "default_idle+0x1", true, "", 0xffffffff80106000, {}},
+                  {"irq(timer)", "user_mark+0x7", true, "", 0x400007, {{0x400007, "user_mark+0x7", "ret", "guest/user/user.cpp", 23, "}"}}}};
     r.notes = {"INV-17 at stop 24: the reserve holds 0 of 3"};
     r.console = {"no page left"};
     return r;

@@ -19,8 +19,8 @@ struct FakeSymbols : SymbolSource {
         {"exc_page_fault", 0xffffffff80101a00},     {"exc_int3", 0xffffffff80101b00},
     };
     FakeSymbols() {
-        for (const auto& label : entry_symbols) {
-            table.emplace(label.text, 0xffffffff80102000 + 0x100 * static_cast<std::uint64_t>(label.value));
+        for (const auto& row : abi::entry_classes) {
+            table.emplace(row.stub, 0xffffffff80102000 + 0x100 * static_cast<std::uint64_t>(row.entry));
         }
     }
     [[nodiscard]] std::optional<Gva> find(std::string_view name) const override {

@@ -173,7 +173,7 @@ TEST_F(Sentence, AllMarksAndEntriesAreKnown) {
 #define X(name, number, text, args) EXPECT_EQ(place("mark(" text ")").mark, abi::Mark::name);
     STACKRIG_MARKS(X)
 #undef X
-    for (const abi::EntryClass& row : abi::seed_literal) {
+    for (const abi::EntryClass& row : abi::entry_classes) {
         if (row.entry != abi::Entry::none) {
             EXPECT_EQ(place(std::string("handler(") + row.name + ")").entry, row.entry);
         }
@@ -188,8 +188,9 @@ TEST_F(Sentence, Events) {
     EXPECT_EQ(event("mc").kind, EventKind::machine_check);
     EXPECT_EQ(event("db").kind, EventKind::debug);
     EXPECT_EQ(event("bp").kind, EventKind::int3);
-    EXPECT_EQ(event("ud").kind, EventKind::invalid_op);
-    EXPECT_EQ(event("gp").kind, EventKind::general_protection);
+    EXPECT_EQ(event("ud").kind, EventKind::exception);
+    EXPECT_EQ(event("ud").vector, Vector(6));
+    EXPECT_EQ(event("gp").vector, Vector(13));
     EXPECT_EQ(event("pf(0x40000000)").address, Gva(0x40000000));
     EXPECT_EQ(event("pf(0x40000000)").error_code, 4u);
     EXPECT_EQ(event("pf(0xffff888000000000)").error_code, 0u);
@@ -327,7 +328,7 @@ TEST_F(Sentence, CanonicalTextReadsBackTheSame) {
                                                            {"call wait 2 deep 1K", ThreadKind::kthread},
                                                            {"hog 4", ThreadKind::kthread}};
     for (const auto& [text, kind] : programs) {
-        EXPECT_EQ(render(*op(text, kind), kind), text);
+        EXPECT_EQ(render(*op(text, kind), kind, guest.names), text);
     }
 }
 

@@ -24,7 +24,7 @@ std::vector<Scenario> shipped() {
         auto loaded = load(entry.path(), symbols);
         EXPECT_TRUE(loaded) << (loaded ? "" : render(loaded.error()));
         if (loaded) {
-            out.push_back(std::move(*loaded));
+            out.insert(out.end(), loaded->begin(), loaded->end());
         }
     }
     return out;
@@ -87,16 +87,18 @@ TEST(Shipped, EverySentenceIsStableUnderRendering) {
             EXPECT_EQ(render(*again, names, expects), once) << s.file;
         }
         for (const engine::ThreadPlan& thread : s.plan.threads) {
+            abi::ThreadKind kind = thread.kind;
             for (const abi::Op& op : thread.program) {
                 if (op.kind == abi::OpKind::jump) {
                     continue;
                 }
-                const std::string once = render(op, thread.kind);
+                const std::string once = render(op, kind, names);
                 const SourceText source("again", once);
                 Reporter reporter(source);
-                const auto again = read_operation(plain_piece(once), thread.kind, names, reporter);
+                const auto again = read_operation(plain_piece(once), kind, names, reporter);
                 ASSERT_TRUE(again) << render(reporter.take());
-                EXPECT_EQ(render(*again, thread.kind), once) << s.file;
+                EXPECT_EQ(render(*again, kind, names), once) << s.file;
+                kind = op.kind == abi::OpKind::exec ? abi::ThreadKind::user : kind;
             }
         }
     }

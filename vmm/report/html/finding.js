@@ -140,12 +140,10 @@ class Finding {
 
   foot() {
     const r = this.r;
-    let landing = 0;
-    const reached = r.violations.length ? r.violations[r.violations.length - 1].at_step : r.steps.length;
     const steps = r.steps.map((text, i) => {
-      const hit = text.startsWith("inject") && r.landings[landing] ? ` → ${r.landings[landing++].where}` : "";
+      const hit = r.hits[i] ? ` → ${r.hits[i]}` : "";
       const first = this.moments ? this.moments.list.findIndex((m) => m.step === i) : -1;
-      return h("li", {class: i > reached ? "off" : null}, first >= 0 ? h("button", {type: "button", onclick: () => this.select(first)}, text) : h("code", {}, text), h("span", {class: "small"}, hit));
+      return h("li", {class: i >= r.hits.length ? "off" : null}, first >= 0 ? h("button", {type: "button", onclick: () => this.select(first)}, text) : h("code", {}, text), h("span", {class: "small"}, hit));
     });
     return [h("h4", {}, "Decisions"), h("ol", {class: "steps"}, steps),
       r.notes.length > 0 && [h("h4", {}, "Noticed on the way"), r.notes.map((n) => h("p", {class: "small"}, n))],

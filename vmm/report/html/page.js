@@ -53,8 +53,9 @@ function listFindings() {
   byId("findings").hidden = false;
   const picker = h("nav", {class: "picker", "aria-label": "findings"});
   for (const result of data.details) {
-    const button = h("button", {type: "button", onclick: () => { location.hash = encodeURIComponent(result.name); }}, result.name);
-    findings.set(result.name, {result, button});
+    const key = findings.has(result.name) ? `${result.name} (${result.file} ${findings.size})` : result.name;
+    const button = h("button", {type: "button", onclick: () => { location.hash = encodeURIComponent(key); }}, key);
+    findings.set(key, {result, button});
     picker.append(button);
   }
   byId("findings").append(data.details.length > 1 ? picker : "", h("div", {id: "finding"}),

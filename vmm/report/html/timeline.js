@@ -12,6 +12,8 @@ class Timeline {
     this.n = moments.list.length;
     this.step = Math.max(8, Math.min(60, Math.floor(Math.min(1020, window.innerWidth - 150) / Math.max(1, this.n))));
     this.y = 0;
+    this.ipis = [];
+    this.laneTop = [];
     this.names = s("svg", {width: 96, "aria-hidden": "true"});
     this.svg = s("svg", {width: this.n * this.step + 2, role: "img", "aria-label": this.summary()});
     this.bands(steps);
@@ -23,6 +25,7 @@ class Timeline {
     }
     this.level("free", "free", (m) => m.free);
     this.height = this.y + 4;
+    this.arrows();
     for (const rect of this.svg.querySelectorAll(".band")) rect.setAttribute("height", this.height);
     this.cursor = s("rect", {class: "cursor", y: 0, width: this.step, height: this.height});
     this.svg.append(this.cursor);
@@ -91,9 +94,23 @@ class Timeline {
       const x = this.x(i) + this.step / 2;
       if (m.kind === "event") this.svg.append(s("path", {class: "event", d: `M${x - 5} ${top - 13}h10l-5 9z`}, s("title", {}, m.cause)),
         s("text", {x: x + 7, y: top - 5, "font-size": 9.5}, m.cause.replace(/^event /, "")));
+      if (m.kind === "ipi") this.ipis.push([i, cpu, m.target, m.cause]);
       if (m.violated.length) this.svg.append(s("path", {class: "violation", d: `M${x - 5} ${top - 13}l10 10m0 -10l-10 10`}, s("title", {}, m.violated.join(", "))));
     });
+    this.laneTop[cpu] = top;
     this.y = top + 46;
+  }
+
+  /// From the CPU that sends to the one that is meant.
+  arrows() {
+    for (const [i, from, to, words] of this.ipis) {
+      if (from === to || this.laneTop[to] === undefined) continue;
+      const x = this.x(i) + this.step / 2;
+      const down = to > from;
+      const end = this.laneTop[to] + (down ? 0 : 24);
+      const tip = down ? -5 : 5;
+      this.svg.append(s("path", {class: "ipi", d: `M${x} ${this.laneTop[from] + (down ? 24 : 0)}V${end}m-3.5 ${tip}l3.5 ${-tip}l3.5 ${tip}`}, s("title", {}, words)));
+    }
   }
 
   threadLane(name) {
@@ -162,5 +179,5 @@ class Timeline {
 function legend() {
   const item = (cls, text) => h("li", {}, h("i", {class: cls}), text);
   return [h("ul", {class: "legend"}, Object.entries(contexts).map(([c, text]) => item(`c-${c}`, text))),
-    h("ul", {class: "legend"}, Object.entries(owners).map(([o, text]) => item(`o-${o}`, text)), h("li", {}, "▼ event hits"), h("li", {}, "✗ invariant broken"), h("li", {}, "— RSP"))];
+    h("ul", {class: "legend"}, Object.entries(owners).map(([o, text]) => item(`o-${o}`, text)), h("li", {}, "▼ event hits"), h("li", {}, "✗ invariant broken"), h("li", {}, "↕ IPI"), h("li", {}, "— RSP"))];
 }
