@@ -91,6 +91,31 @@ class HtmlReader(html.parser.HTMLParser):
             self.text += data
 
 
+def check_trace(test, events):
+    """The rules of the Trace Event Format that a viewer relies on."""
+    needed = {"M": {"args"}, "X": {"dur"}, "C": {"args"}, "i": {"s"}, "s": {"id"}, "f": {"id", "bp"}}
+    flows, ends, names = collections.Counter(), collections.defaultdict(int), set()
+    for event in events:
+        test.assertLessEqual({"name", "cat", "ph", "ts", "pid", "tid"} | needed[event["ph"]], set(event), event)
+        test.assertTrue(all(isinstance(event[key], int) and event[key] >= 0 for key in ("ts", "pid", "tid")), event)
+        if event["ph"] == "M":
+            test.assertIn(event["name"], ("process_name", "thread_name"))
+            names.add((event["pid"], event["tid"] if event["name"] == "thread_name" else 0))
+        elif event["ph"] == "X":
+            track = event["pid"], event["tid"]
+            test.assertIn(track, names, "a track without a name")
+            test.assertGreaterEqual(event["ts"], ends[track], "slices of a track overlap")
+            test.assertGreater(event["dur"], 0)
+            ends[track] = event["ts"] + event["dur"]
+        elif event["ph"] == "C":
+            test.assertTrue(all(isinstance(value, int) for value in event["args"].values()), event)
+        elif event["ph"] == "i":
+            test.assertIn(event["s"], ("t", "p", "g"))
+        else:
+            flows[event["id"]] += 1 if event["ph"] == "s" else -1
+    test.assertFalse([flow for flow, open_ends in flows.items() if open_ends], "a flow without its other end")
+
+
 def unescape_command(text):
     """A workflow command as the runner reads it: name, properties, data."""
     match = re.fullmatch(r"::(\w+) ((?:[^:,=]+=[^:,]*,?)*)::(.*)", text)
@@ -192,6 +217,25 @@ class Formats(unittest.TestCase):
     def test_html_of_one_failure_is_small(self):
         text = render([result(0, "FAIL", timeline=timeline(range(600), cpus=4))])["report.html"]
         self.assertLess(len(text), 2 << 20)
+
+    def test_trace(self):
+        recorded = timeline(range(5, 25), cpus=2)
+        recorded["moments"][3] |= {"kind": "ipi", "target": 1}
+        recorded["moments"][6] |= {"kind": "event", "cpu": 1}
+        recorded["moments"][-1]["violated"] = ["INV-19"]
+        recorded["threads"].append({**recorded["threads"][0], "cpu": -1, "state": "blocked for stack pages"})
+        recorded["moments"][9]["t"][0] = 2
+        trace = json.loads(render([result(), result(1, "FAIL", timeline=recorded), result(2, "FAIL", timeline=recorded)] + hostile())["trace.json"])
+        self.assertEqual(set(trace), {"traceEvents", "displayTimeUnit", "otherData"})
+        self.assertEqual(trace["displayTimeUnit"], "ns")
+        check_trace(self, trace["traceEvents"])
+        mine = [e for e in trace["traceEvents"] if e["pid"] in (1, 2)]
+        self.assertEqual([e["args"]["name"] for e in mine if e["name"] == "process_name"], ["up-1", "up-1, its threads"])
+        self.assertEqual(sum(e["dur"] for e in mine if e["cat"] == "context"), 2 * 20, "each CPU is somewhere at every stop")
+        self.assertEqual([(e["name"], e["ts"], e["dur"]) for e in mine if e["cat"] == "state" and e["tid"] == 1],
+                         [("on cpu0", 5, 9), ("blocked for stack pages", 14, 1), ("on cpu0", 15, 10)])
+        self.assertEqual([(e["ph"], e["ts"], e["tid"]) for e in mine if e["cat"] == "ipi"], [("s", 8, 1), ("f", 11, 2)])
+        self.assertEqual([(e["name"], e["ts"]) for e in mine if e["ph"] == "i"], [("B", 11), ("INV-19 broken", 24)])
 
     def test_annotations(self):
         commands = [unescape_command(line) for line in self.out["annotations"].rstrip("\n").split("\n")]

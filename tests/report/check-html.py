@@ -21,6 +21,7 @@ ATTACKS = ["<img src=x onerror=\"document.title='owned'\">", "</script><script>d
 def failing(name, text="B", stops=range(1, 41), cpus=2):
     recorded = timeline(stops, cpus=cpus, text=text)
     recorded["moments"][7]["kind"] = "event"
+    recorded["moments"][3] |= {"kind": "ipi", "target": (recorded["moments"][3]["cpu"] + 1) % cpus}
     recorded["moments"][-1]["violated"] = ["INV-19"]
     return result(0, "FAIL", name=name, file=name, reason=text, why=text, notes=[text], console=[text], steps=[text, "inject " + text],
                   violations=[violation(text=text)], timeline=recorded,
@@ -86,6 +87,7 @@ class Report(unittest.TestCase):
         for cpus in (1, 3, 4):
             self.load([failing("one", cpus=cpus)])
             self.assertEqual(self.browser.run("[...document.querySelectorAll('.names text')].filter(t => /^cpu/.test(t.textContent)).length"), cpus)
+            self.assertEqual(self.browser.run("document.querySelectorAll('.ipi').length"), min(1, cpus - 1))
         self.load([result(0, "ERROR", reason="the guest broke down"), result(1, "VACUOUS")])
         self.assertEqual(self.browser.run("document.querySelectorAll('.timeline').length"), 0)
         self.assertIn("the guest broke down", self.browser.run("document.querySelector('.finding').textContent"))

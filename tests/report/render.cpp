@@ -13,6 +13,7 @@
 #include "vmm/report/jsonl.hpp"
 #include "vmm/report/junit.hpp"
 #include "vmm/report/ktap.hpp"
+#include "vmm/report/perfetto.hpp"
 #include "vmm/report/text.hpp"
 
 namespace {
@@ -48,6 +49,7 @@ int main(int argc, char** argv) {
     write(folder + "/jsonl", jsonl + report::jsonl_summary(results));
     write(folder + "/junit", report::junit(info, results));
     write(folder + "/report.html", report::html(info, results));
+    write(folder + "/trace.json", report::perfetto(info, results));
     write(folder + "/annotations", report::github_annotations(results));
     write(folder + "/summary.md", report::github_summary(info, results));
     write(folder + "/text", text + report::claims_table(results) + report::summary(results));

@@ -12,6 +12,7 @@
 #include "vmm/report/html.hpp"
 #include "vmm/report/jsonl.hpp"
 #include "vmm/report/junit.hpp"
+#include "vmm/report/perfetto.hpp"
 
 namespace stackrig::cli {
 namespace {
@@ -97,6 +98,9 @@ Result<void> Outputs::end(const std::vector<explore::ScenarioResult>& results) {
     }
     if (!files_.html.empty()) {
         STACKRIG_TRY(write_file(files_.html, report::html(info_, results)));
+    }
+    if (!files_.perfetto.empty()) {
+        STACKRIG_TRY(write_file(files_.perfetto, report::perfetto(info_, results)));
     }
     return tell_github(info_, results);
 }

@@ -99,7 +99,7 @@ class Finding {
     return [h("h4", {}, "How it came to that"), this.timeline.element,
       this.moments.leftOut > 0 && h("p", {class: "hint"}, `${this.moments.leftOut} earlier stops are not kept.`),
       h("div", {class: "controls"}, button("◀", "stop before", () => this.at - 1), this.slider, button("▶", "next stop", () => this.at + 1),
-        button("▼ event", "next event", () => this.next((m) => m.kind === "event")), button("✗", "where the invariant broke", () => this.moments.violation)),
+        button("▼ event", "next event", () => this.next((m) => m.kind === "event")), this.moments.broken && button("✗", "where the invariant broke", () => this.moments.violation)),
       h("p", {class: "hint keys"}, h("kbd", {}, "←"), " ", h("kbd", {}, "→"), " step, ", h("kbd", {}, "Home"), " ", h("kbd", {}, "End"), " first and last, ", h("kbd", {}, "E"), " next event, ", h("kbd", {}, "X"), " the violation"),
       this.now, this.state, legend(),
       h("details", {}, h("summary", {}, "The same as a table"), stopsTable(this.moments))];

@@ -13,6 +13,7 @@ class Moments {
     this.threads = [...names].filter(([, kind]) => kind !== "idle").map(([name]) => name);
     this.cpuCount = Math.max(0, ...this.list.map((m) => m.cpus.length));
     const bad = this.list.findLastIndex((m) => m.violated.length > 0);
+    this.broken = bad >= 0;
     this.violation = bad < 0 ? this.list.length - 1 : bad;
   }
   thread(i, name) { return this.list[i].threads.find((t) => t.name === name); }
