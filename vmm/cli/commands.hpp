@@ -36,6 +36,13 @@ int inspect(const InspectOptions& options);
 
 int check(const std::vector<std::string>& paths, bool json);
 int list(const std::vector<std::string>& paths, const std::string& what);
+/// Keys and words of scenario files: the JSON Schema for editors, or the list of words.
+int list_schema();
+int list_verbs();
+/// Writes a commented scenario to begin with; never over a file that exists.
+int new_scenario(const std::string& file);
+/// Lays out scenario files; `only_check`: says which would change, exit 1 if any.
+int format(const std::vector<std::string>& paths, bool only_check);
 int explain(const std::string& id, const std::string& scenarios);
 int doctor(host::HostKind kind, bool json);
 int bench(host::HostKind kind, bool npt, bool json);

@@ -67,10 +67,25 @@ int main(int argc, char** argv) {
 
     std::string what = "scenarios";
     std::string folder = "scenarios";
+    bool verbs = false;
+    bool schema = false;
     CLI::App* list = app.add_subcommand("list", "list scenarios, the mail's claims with their scenarios, or the invariants");
     list->add_option("WHAT", what, "scenarios (default), claims, invariants")->check(CLI::IsMember({"scenarios", "claims", "invariants"}));
     list->add_option("--in", folder, "folder of scenarios (default: scenarios)");
-    list->callback([&] { chosen = [&] { return cli::list({folder}, what); }; });
+    list->add_flag("--verbs", verbs, "every word of programs, schedules, events, places and predicates");
+    list->add_flag("--schema", schema, "JSON Schema of scenario files, for editors")->excludes("--verbs");
+    list->callback([&] { chosen = [&] { return verbs ? cli::list_verbs() : schema ? cli::list_schema() : cli::list({folder}, what); }; });
+
+    std::string new_file;
+    CLI::App* new_command = app.add_subcommand("new", "begin a scenario: a commented file that runs and passes as it is");
+    new_command->add_option("FILE", new_file, "for example scenarios/my-idea; .toml is added")->required();
+    new_command->callback([&] { chosen = [&] { return cli::new_scenario(new_file); }; });
+
+    bool only_check = false;
+    CLI::App* format = app.add_subcommand("fmt", "lay out scenario files: = aligned, arrays indented; never changes what they say");
+    format->add_option("PATH", paths, "scenario files, or folders of them")->required();
+    format->add_flag("--check", only_check, "only say which would change; exit 1 if any");
+    format->callback([&] { chosen = [&] { return cli::format(paths, only_check); }; });
 
     std::string id;
     CLI::App* explain = app.add_subcommand("explain", "an invariant or claim: what it says, the mail's sentence, the scenarios that test it");
