@@ -59,7 +59,8 @@ enum class Port : std::uint16_t {
     X(shed, 40, "shed", "thread, -, -: a sleeper's extra pages are about to be taken back")       \
     X(kill, 41, "kill", "thread, signal, -: a signal was sent")                                   \
     X(irq_done, 42, "irq.done", "cpu, vector, -: the interrupt was acknowledged")                 \
-    X(cpu_up_failed, 43, "cpu.up_failed", "cpu, -, -: no pages for its cache or reserve")
+    X(cpu_up_failed, 43, "cpu.up_failed", "cpu, -, -: no pages for its cache or reserve")         \
+    X(shed_done, 44, "shed.done", "thread, -, -: they are back")
 
 enum class Mark : std::uint32_t {
 #define X(name, number, text, args) name = number,

@@ -28,7 +28,14 @@ struct PtRegs {
 };
 static_assert(sizeof(PtRegs) == 168);
 
-enum class ThreadState : std::uint32_t { unused = 0, runnable, running, blocked, dead };
+enum class ThreadState : std::uint32_t {
+    unused = 0,
+    runnable,
+    running,
+    blocked,
+    dead,
+    embryo,  ///< being created: owns its stack slot, cannot run yet
+};
 
 /// Where the extra pages of a stack came from, or (Mark::exit_give) went to.
 enum class StackSource : std::uint32_t {

@@ -3,6 +3,8 @@
 
 #include "guest/kernel/cpu.hpp"
 #include "guest/kernel/mark.hpp"
+#include "guest/kernel/mm.hpp"
+#include "guest/kernel/state.hpp"
 
 namespace guest {
 namespace {
@@ -45,7 +47,11 @@ void note_depth(u64 rsp) {
 [[gnu::noinline]] void erase_stack(Thread* t) {
     constexpr u64 poison = 0xffffffffffff4111;  // Linux: STACKLEAK_POISON
     const u64 here = reinterpret_cast<u64>(__builtin_frame_address(0)) - 256;
-    for (u64 at = t->lowest_rsp; at < here; at += 8) {
+    // What was given back in the exit loop is gone already.
+    const bool full = policies().erase == abi::Erase::after_exit || (lookup_pte(t->cr3, abi::stack_page(t->slot, 1)) & pte_present) != 0;
+    const u64 top_page = abi::stack_page(t->slot, 0);
+    const u64 from = full || t->lowest_rsp > top_page ? t->lowest_rsp : top_page;
+    for (u64 at = from; at < here; at += 8) {
         *reinterpret_cast<volatile u64*>(at) = poison;
     }
 }

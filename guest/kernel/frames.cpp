@@ -13,7 +13,7 @@ namespace {
 SpinLock frames_lock;  // Linux: zone->lock
 bool booted;
 
-u32 pop_free(FrameUse use) {
+[[gnu::noinline]] u32 pop_free(FrameUse use) {
     abi::KernelState* ks = state();
     const u32 pfn = ks->free_head;
     if (pfn == abi::no_pfn) {

@@ -47,6 +47,7 @@ bool map_stack(Thread* t) {
         const u32 pfn = alloc_thread_page(FrameUse::stack);
         if (pfn == abi::no_pfn) {
             scheme().release(t);
+            t->state = ThreadState::unused;
             return false;
         }
         write_once(*stack_pte(t->slot, i), frame_pa(pfn) | stack_pte_flags());
@@ -59,10 +60,12 @@ Thread* new_thread(u32 id, const char* name, ThreadKind kind, u32 cpu) {
     Thread* t = &state()->threads[id];
     *t = {};
     t->id = id;
+    t->state = ThreadState::embryo;
     t->slot = id;
     t->kind = kind;
     t->cpu = cpu;
     t->last_cpu = cpu;
+    t->lowest_rsp = abi::stack_page(t->slot, 0);
     t->cr3 = state()->kernel_cr3;
     set_name(t, name);
     return map_stack(t) ? t : nullptr;

@@ -122,12 +122,15 @@ void shed(PerCpu* pc, Thread* prev) {
         prev->pend != 0 || !shallow || !has_extra(prev)) {
         return;
     }
-    const Hook hook(pc);
     mark(Mark::shed, prev->id);
-    unmap_extra(pc, prev);
-    give_back(pc, prev, pc->hands.count);
-    write_once(prev->pend, 1u);
-    prev->shed = 1;
+    {
+        const Hook hook(pc);
+        unmap_extra(pc, prev);
+        give_back(pc, prev, pc->hands.count);
+        write_once(prev->pend, 1u);
+        prev->shed = 1;
+    }
+    mark(Mark::shed_done, prev->id);
 }
 
 void switched(Thread* prev, Thread* next) {

@@ -99,12 +99,14 @@ std::uint32_t lent_by_all(const Scene& s, ThreadId t) {
 /// Loans change only inside hooks; outside, belief and origin of the pages agree.
 void check_loan(const Scene& s, ThreadId t) {
     const ThreadHistory& h = s.thread(t);
-    if (h.in_hook() || h.phase == Phase::wait || h.phase == Phase::dead || h.phase == Phase::gone) {
+    if (h.in_transit() || h.phase == Phase::dead || h.phase == Phase::gone) {
         return;
     }
     const std::uint32_t believed = s.view.thread(t).loan;
     const std::uint32_t lent = lent_by_all(s, t);
-    if (believed != lent) {
+    const std::uint32_t lender = s.view.thread(t).loan_cpu;
+    const bool made_good = s.policies.refill != abi::Refill::borrower && lender < s.view.cpus.size() && s.view.cpus[lender].belief.reserve.count >= s.reserve_pages;
+    if (believed != lent && !made_good) {
         s.judge.report(
             Inv::i17, {t}, fmt::format("loan of {}", s.name(t)),
             fmt::format("{} believes {} of its pages are borrowed from a reserve; {} came from one.",

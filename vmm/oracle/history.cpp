@@ -17,6 +17,12 @@ bool names_thread(Mark mark) {
         case Mark::panic:
         case Mark::warn:
         case Mark::idle:
+        case Mark::relax:
+        case Mark::flush:
+        case Mark::cpu_online:
+        case Mark::cpu_offline:
+        case Mark::cpu_up_failed:
+        case Mark::irq_done:
             return false;
         default:
             return true;
@@ -123,6 +129,8 @@ void History::follow_mode(const View& view, const CpuView& cpu) {
         return;
     }
     if (cpu.regs.user_mode()) {
+        h.user_irqs_on = cpu.regs.irqs_on();
+        h.execed = false;
         if (h.phase != Phase::user) {
             arrive(t);
         }
@@ -265,6 +273,9 @@ void History::follow_enter(const View& view, const engine::MarkStop& mark, Threa
         case Mark::enter_begin:
             begin_enter(view, t, entry_of(mark.args[1]));
             break;
+        case Mark::enter_take:
+            h.funded_on = view.stop->cpu;
+            break;
         case Mark::enter_pte:
             h.visit.mapping = h.phase == Phase::wait;
             break;
@@ -322,9 +333,13 @@ void History::follow_exit(const View& view, const engine::MarkStop& mark, Thread
         case Mark::loop_begin:
             pass_site(t, abi::Entry::none);
             h.phase = Phase::loop;
+            h.visit.repairing = true;
             break;
         case Mark::loop_irq_on:
             h.visit.irqs_were_on = true;
+            h.visit.repairing = false;
+            // Whoever gave its pages back is owed them again, where the policy says so.
+            h.visit.owed = h.visit.owed || (policies_.repair != abi::Repair::literal && view.mapped(t) == only_p0);
             break;
         case Mark::exit_begin:
             begin_exit(view, t);
@@ -348,6 +363,20 @@ void History::follow_life(const View& view, const engine::MarkStop& mark, Thread
             break;
         case Mark::thread_exit:
             h.phase = Phase::dead;
+            break;
+        case Mark::exec:
+            h = {};
+            h.phase = Phase::first;
+            h.execed = true;
+            h.visit.first_return = true;
+            h.visit.irqs_were_on = true;
+            break;
+        case Mark::shed:
+            h.shedding = true;
+            break;
+        case Mark::shed_done:
+            h.shedding = false;
+            h.visit.owed = true;
             break;
         case Mark::stack_free:
             h.phase = Phase::gone;

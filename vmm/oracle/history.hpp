@@ -45,6 +45,7 @@ struct Visit {
     bool cache_ran_out = false;      ///< seen empty during the current hook
     bool alloc_failed = false;       ///< GFP_NOWAIT refused, or nothing free, during the current hook
     bool mapping = false;            ///< W6: the pages have come, PTEs are being written
+    bool repairing = false;          ///< exit loop, IRQs still off: extra pages may be on their way back
     std::uint32_t lent_at_exit = 0;  ///< pages of the executing CPU's reserve in use when EXIT began
 };
 
@@ -52,11 +53,19 @@ struct ThreadHistory {
     Phase phase = Phase::never_ran;
     Visit visit;
     bool entered_ever = false;
+    bool execed = false;        ///< was a kthread, and has not returned to user mode yet
+    bool shedding = false;      ///< asleep; its extra pages are being taken back
+    bool user_irqs_on = true;   ///< IF when last seen in user mode
+    CpuId funded_on;            ///< CPU that took its extra pages
     CpuId hook_cpu;  ///< CPU on which the current hook began
     std::array<Pfn, abi::extra_pages> to_return = {};
     unsigned to_return_count = 0;  ///< frames in P1..P3 when EXIT began
 
     [[nodiscard]] bool in_hook() const { return phase == Phase::enter || phase == Phase::exit; }
+    /// Its pages and loans may be half-way from one place to another.
+    [[nodiscard]] bool in_transit() const {
+        return in_hook() || phase == Phase::wait || visit.repairing || shedding;
+    }
 };
 
 struct CpuHistory {
@@ -78,7 +87,7 @@ struct Turn {
 
 class History {
   public:
-    explicit History(abi::Scheme scheme) : scheme_(scheme) {}
+    History(abi::Scheme scheme, const abi::Policies& policies) : scheme_(scheme), policies_(policies) {}
 
     /// Takes in the stop, before any check.
     void observe(const View& view);
@@ -120,13 +129,14 @@ class History {
     [[nodiscard]] bool data_at_rest() const;
 
     abi::Scheme scheme_;
+    abi::Policies policies_;
     std::vector<ThreadHistory> threads_;
     std::vector<CpuHistory> cpus_;
     Provenance frames_;
     Turn turn_;
     std::optional<ThreadId> just_entered_;
     ThreadHistory nobody_;
-    static constexpr std::size_t mark_limit = 32;
+    static constexpr std::size_t mark_limit = 64;
     std::vector<std::array<std::uint64_t, mark_limit>> by_thread_;
     std::vector<std::array<std::uint64_t, mark_limit>> by_cpu_;
 };

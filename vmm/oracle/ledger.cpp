@@ -101,7 +101,7 @@ bool hook_running(const Scene& s, const CpuView& cpu) {
     if (cpu.belief.hook_active != 0) {
         return true;
     }
-    return cpu.running && (s.thread(*cpu.running).in_hook() || s.thread(*cpu.running).phase == Phase::wait);
+    return cpu.running && s.thread(*cpu.running).in_transit();
 }
 
 void check_hands(const Scene& s) {
@@ -114,6 +114,21 @@ void check_hands(const Scene& s) {
     }
 }
 
+/// Where a page that EXIT of `h` has unmapped may be afterwards.
+bool well_returned(const Scene& s, const ThreadHistory& h, Place place) {
+    const auto here = static_cast<std::uint16_t>(s.cpu().value());
+    switch (place.kind) {
+        case PlaceKind::reserve: return place.owner == here;
+        case PlaceKind::cache:
+            return place.owner == here ||
+                   (s.policies.return_to == abi::ReturnTo::origin && place.owner == h.funded_on.value());
+        case PlaceKind::free_list: return s.view.here().belief.cache.count >= s.policies.cache_cap;
+        case PlaceKind::grant: return s.policies.wait == abi::Wait::fifo;
+        case PlaceKind::pool: return s.policies.pool_pages > 0;
+        default: return false;
+    }
+}
+
 void check_inv14(const Scene& s) {
     if (!s.at(abi::Mark::exit_done) || !s.history.turn().thread || !s.judge.examine(Inv::inv14)) {
         return;
@@ -121,14 +136,12 @@ void check_inv14(const Scene& s) {
     const ThreadId t = *s.history.turn().thread;
     const ThreadHistory& h = s.thread(t);
     const auto here = static_cast<std::uint16_t>(s.cpu().value());
-    const bool cache_full = s.view.here().belief.cache.count >= abi::stash_capacity;
     std::uint32_t repaid = 0;
     for (unsigned i = 0; i < h.to_return_count; ++i) {
         const Place place = s.view.frames->at(h.to_return[i]).solid;
         const bool in_reserve = place.kind == PlaceKind::reserve && place.owner == here;
         repaid += in_reserve ? 1 : 0;
-        const bool in_cache = place.kind == PlaceKind::cache && place.owner == here;
-        if (!in_reserve && !in_cache && !(place.kind == PlaceKind::free_list && cache_full)) {
+        if (!well_returned(s, h, place)) {
             s.judge.report(
                 Inv::inv14, {t}, fmt::format("frame {}", h.to_return[i]),
                 fmt::format("EXIT of {} on {} is done, but frame {}, which was mapped when it began, is in "
@@ -136,7 +149,7 @@ void check_inv14(const Scene& s) {
                             s.name(t), s.cpu(), h.to_return[i], place_text(s.view, place)));
         }
     }
-    if (repaid != h.visit.lent_at_exit) {
+    if (s.policies.refill == abi::Refill::borrower && repaid != h.visit.lent_at_exit) {
         s.judge.report(
             Inv::inv14, {t}, fmt::format("reserve of {}", s.cpu()),
             fmt::format("EXIT of {} on {} put {} frames into the reserve; {} of its pages came from there.",

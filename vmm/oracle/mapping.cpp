@@ -51,7 +51,9 @@ constexpr Invariant all[] = {
 };
 
 bool must_be_full(const Scene& s, const abi::Thread& t) {
-    return t.kind != abi::ThreadKind::user || s.scheme == abi::Scheme::fixed;
+    const bool as_user = t.kind == abi::ThreadKind::user ||
+                         (t.kind == abi::ThreadKind::worker && s.policies.workers == abi::Workers::as_user);
+    return !as_user || s.scheme == abi::Scheme::fixed;
 }
 
 void check_inv1(const Scene& s, ThreadId t, const SlotView& slot) {
@@ -65,20 +67,22 @@ void check_inv1(const Scene& s, ThreadId t, const SlotView& slot) {
 
 void check_inv2(const Scene& s, ThreadId t, const SlotView& slot) {
     const ThreadHistory& h = s.thread(t);
+    const bool full = h.execed || (s.policies.new_thread == abi::NewThread::full && s.view.thread(t).kind == abi::ThreadKind::user);
+    const std::uint8_t due = full ? all_pages : only_p0;
     if (h.entered_ever || (h.phase != Phase::never_ran && h.phase != Phase::first) ||
-        !s.judge.examine(Inv::inv2) || (slot.mapped == only_p0 && slot.has_table)) {
+        !s.judge.examine(Inv::inv2) || (slot.mapped == due && slot.has_table)) {
         return;
     }
     s.judge.report(
         Inv::inv2, {t}, fmt::format("stack of {}", s.name(t)),
-        fmt::format("User thread {} has not entered the kernel yet, so it must have {{P0}} alone; {} {}.",
-                    s.name(t), pages_text(slot.mapped),
+        fmt::format("User thread {} has not entered the kernel yet, so it must have {}; {} {}.",
+                    s.name(t), full ? "all four pages" : "{P0} alone", pages_text(slot.mapped),
                     slot.has_table ? "are mapped" : "are mapped and its slot has no page table"));
 }
 
 void check_inv5_always(const Scene& s, ThreadId t, const SlotView& slot) {
     const ThreadHistory& h = s.thread(t);
-    if (h.in_hook() || h.phase == Phase::wait || h.phase == Phase::dead || !s.judge.examine(Inv::inv5)) {
+    if (h.in_transit() || h.phase == Phase::dead || !s.judge.examine(Inv::inv5)) {
         return;
     }
     const bool in_kernel = h.phase == Phase::kernel || h.phase == Phase::loop;
@@ -102,7 +106,8 @@ void check_inv5_done(const Scene& s) {
     const bool believed = s.view.thread(t).pend != 0;
     const std::uint8_t mapped = s.view.mapped(t);
     const bool full = mapped == all_pages && !pend;
-    const bool owed = mapped == only_p0 && pend && abi::entry_class(h.visit.entry).listed;
+    const bool may_owe = s.may_wait(t) || s.policies.repair == abi::Repair::irq_stack;
+    const bool owed = mapped == only_p0 && pend && may_owe;
     if ((full || owed) && pend == believed) {
         return;
     }
@@ -112,7 +117,7 @@ void check_inv5_done(const Scene& s) {
                     "this entry {} wait.",
                     s.name(t), entry_text(h.visit.entry), pages_text(mapped), pend ? "owed" : "not owed",
                     believed ? "owed" : "not owed",
-                    abi::entry_class(h.visit.entry).listed ? "may" : "may not"));
+                    may_owe ? "may" : "may not"));
 }
 
 /// No page left although nobody else holds the reserve; with another holder it is the reserve's affair

@@ -8,15 +8,16 @@ namespace stackrig::oracle {
 Oracle::Oracle(const engine::GuestPlan& guest, Gpa kernel_state, std::string_view expected)
     : scheme_(guest.scheme),
       reserve_pages_(guest.reserve_pages),
+      policies_(guest.policies),
       reader_(kernel_state),
-      history_(guest.scheme),
+      history_(guest.scheme, guest.policies),
       judge_(guest.scheme, expected) {}
 
 std::span<const Violation> Oracle::observe(const engine::Stop& stop) {
     const View& view = reader_.read(stop);
     view_ = &view;
     judge_.begin_stop(stop.index, stop.step, stop.cpu);
-    const Scene scene{view, history_, judge_, scheme_, reserve_pages_};
+    const Scene scene{view, history_, judge_, scheme_, reserve_pages_, policies_};
     booted_ = booted_ || scene.at(abi::Mark::boot_done);
     if (!booted_) {
         failure::check(scene);

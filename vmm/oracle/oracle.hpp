@@ -39,6 +39,7 @@ class Oracle {
   private:
     abi::Scheme scheme_;
     std::uint32_t reserve_pages_;
+    abi::Policies policies_;
     ViewReader reader_;
     History history_;
     Judge judge_;

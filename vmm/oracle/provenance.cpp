@@ -16,7 +16,7 @@ void Provenance::settle(const View& view, std::uint32_t reserve_pages) {
             settled_[pfn.value()] = place;
         }
         if (place.kind == PlaceKind::cache || place.kind == PlaceKind::reserve ||
-            place.kind == PlaceKind::free_list) {
+            place.kind == PlaceKind::free_list || place.kind == PlaceKind::pool || place.kind == PlaceKind::grant) {
             origin = place;
         } else if (origin.kind == PlaceKind::reserve && whole(origin.owner)) {
             origin.kind = PlaceKind::cache;  // repaid with other frames: nothing is on loan any more

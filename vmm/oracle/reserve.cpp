@@ -49,7 +49,7 @@ std::string holders_text(const Scene& s, CpuId cpu) {
 void check_inv17(const Scene& s) {
     for (const CpuView& cpu : s.view.cpus) {
         if (!cpu.online || !cpu.regs.user_mode() || s.reserve_pages == 0 || !s.judge.examine(Inv::inv17) ||
-            cpu.belief.reserve.count == s.reserve_pages) {
+            cpu.belief.reserve.count >= s.least_reserve()) {
             continue;
         }
         s.judge.report(Inv::inv17, s.history.holders(cpu.regs.cpu),
@@ -96,7 +96,7 @@ void check_inv19_demand(const Scene& s) {
 void check_inv20(const Scene& s) {
     const CpuView& here = s.view.here();
     if (!s.at(abi::Mark::exit_done) || !here.readable || s.reserve_pages == 0 ||
-        !s.judge.examine(Inv::inv20) || here.belief.reserve.count == s.reserve_pages) {
+        !s.judge.examine(Inv::inv20) || here.belief.reserve.count >= s.least_reserve()) {
         return;
     }
     const ThreadId t = s.history.turn().thread.value_or(ThreadId(0));
@@ -110,7 +110,7 @@ void check_inv20(const Scene& s) {
 void check_inv21(const Scene& s) {
     for (const CpuView& cpu : s.view.cpus) {
         if (!cpu.running || cpu.regs.user_mode() || s.history.lent(*cpu.running, cpu.regs.cpu) == 0 ||
-            !s.judge.examine(Inv::inv21) || !cpu.regs.irqs_on()) {
+            !s.judge.examine(Inv::inv21) || !cpu.regs.irqs_on() || cpu.belief.in_softirq != 0) {
             continue;
         }
         s.judge.report(Inv::inv21, {*cpu.running}, fmt::format("reserve of {}", cpu.regs.cpu),

@@ -34,6 +34,10 @@ std::string place_text(const View& view, Place place) {
             return "the free list";
         case PlaceKind::hogged:
             return fmt::format("the frames {} hogs", name_of(view, ThreadId(place.owner)));
+        case PlaceKind::grant:
+            return fmt::format("what was handed to {}", name_of(view, ThreadId(place.owner)));
+        case PlaceKind::pool:
+            return "the pool of all CPUs";
         case PlaceKind::hands:
             return fmt::format("the hands of cpu{}", place.owner);
     }

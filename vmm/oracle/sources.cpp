@@ -45,6 +45,8 @@ std::string_view source_name(StackSource source) {
             return "reserve";
         case StackSource::wait:
             return "wait";
+        case StackSource::pool:
+            return "pool";
         default:
             return "unknown source";
     }
@@ -56,6 +58,15 @@ struct Take {
     Pfn pfn;
 };
 
+/// Pages are kept for those who wait already.
+bool others_come_first(const Scene& s) {
+    return s.policies.wait == abi::Wait::fifo && s.view.kernel.page_waiters.head != 0;
+}
+
+bool may_allocate(const Scene& s, abi::Entry entry) {
+    return s.policies.classes == abi::Classes::seed_literal || entry != abi::Entry::machine_check;
+}
+
 void check_inv6_take(const Scene& s, const Take& take) {
     const CpuView& here = s.view.here();
     if (take.source == StackSource::cache || !here.readable || !s.judge.examine(Inv::inv6)) {
@@ -63,9 +74,12 @@ void check_inv6_take(const Scene& s, const Take& take) {
     }
     const Visit& visit = s.thread(take.thread).visit;
     std::string wrong;
+    if (take.source == StackSource::pool || others_come_first(s)) {
+        return;
+    }
     if (here.belief.cache.count > 0) {
         wrong = fmt::format("the cache of {} still holds {} pages", s.cpu(), here.belief.cache.count);
-    } else if (take.source == StackSource::reserve && !visit.alloc_failed) {
+    } else if (take.source == StackSource::reserve && !visit.alloc_failed && may_allocate(s, visit.entry)) {
         wrong = "GFP_NOWAIT has not failed in this ENTER";
     } else if (take.source == StackSource::wait && s.thread(take.thread).phase != Phase::wait) {
         wrong = "the thread has not waited";
@@ -84,7 +98,7 @@ void check_inv6_owed(const Scene& s) {
     }
     const ThreadId t = *s.history.turn().thread;
     const Visit& visit = s.thread(t).visit;
-    if (!visit.cache_ran_out || !visit.alloc_failed) {
+    if ((!visit.cache_ran_out || !visit.alloc_failed) && !others_come_first(s)) {
         s.judge.report(Inv::inv6, {t}, fmt::format("ENTER of {}", s.name(t)),
                        fmt::format("{} is to wait for its pages although {}.", s.name(t),
                                    visit.cache_ran_out ? "GFP_NOWAIT has not failed in this ENTER"
@@ -101,6 +115,8 @@ bool came_from(const Scene& s, StackSource source, Place from) {
             return from.kind == PlaceKind::reserve && own;
         case StackSource::nowait:
             return from.kind == PlaceKind::free_list;
+        case StackSource::pool:
+            return from.kind == PlaceKind::pool;
         case StackSource::wait:
             return from.kind == PlaceKind::free_list || (from.kind == PlaceKind::cache && own);
         default:
@@ -132,10 +148,10 @@ void check_inv18(const Scene& s, const Take& take) {
         return;
     }
     const abi::Entry entry = s.thread(take.thread).visit.entry;
-    if (abi::entry_class(entry).listed) {
+    if (s.may_wait(take.thread)) {
         s.judge.report(
             Inv::inv18, {take.thread}, fmt::format("ENTER of {}", s.name(take.thread)),
-            fmt::format("{} takes frame {} from the reserve of {}, but its entry ({}) is one of the five "
+            fmt::format("{} takes frame {} from the reserve of {}, but its entry ({}) is one of those "
                         "that may wait.",
                         s.name(take.thread), take.pfn, s.cpu(), entry_text(entry)));
     }
@@ -147,7 +163,7 @@ void check_asm1(const Scene& s) {
     }
     const ThreadId t = *s.history.turn().thread;
     const abi::Entry entry = s.thread(t).visit.entry;
-    if (entry != abi::Entry::none && !abi::entry_class(entry).listed) {
+    if (entry != abi::Entry::none && s.policies.classes == abi::Classes::seed_literal && !abi::entry_class(entry).listed) {
         s.judge.report(
             Inv::asm1, {t}, fmt::format("entry {}", entry_text(entry)),
             fmt::format("{} entered by {}, which is not on the mail's list, and {}() has enabled IRQs.",

@@ -196,8 +196,11 @@ std::optional<ThreadId> ViewReader::thread_at(std::uint64_t pointer) const {
     return ThreadId(static_cast<std::uint32_t>(offset / sizeof(abi::Thread)));
 }
 
-std::optional<ThreadId> ViewReader::thread_by_root(Gpa cr3) const {
+std::optional<ThreadId> ViewReader::thread_by_root(Gpa cr3, std::optional<ThreadId> current) const {
     const std::uint64_t root = cr3.value() & root_mask;
+    if (current && threads_[current->value()].shares_mm != 0 && threads_[current->value()].cr3 == root) {
+        return current;  // one root for many: only the guest knows which of them it is
+    }
     for (std::uint32_t id = 0; id < threads_.size(); ++id) {
         const abi::Thread& t = threads_[id];
         if (t.state != abi::ThreadState::unused && t.kind == abi::ThreadKind::user && t.cr3 == root) {
@@ -229,7 +232,7 @@ void ViewReader::read_cpu(std::uint32_t index) {
         if (area) {
             cpu.belief = *area;
             cpu.readable = true;
-            cpu.online = area->idle != 0;
+            cpu.online = area->idle != 0 && area->online != 0;
             cpu.current = thread_at(area->current);
             if (cpu.online && !cpu.current) {
                 complain(BadValue::Kind::pointer, "PerCpu::current", index, area->current);
@@ -253,7 +256,7 @@ void ViewReader::find_running(CpuView& cpu, std::uint32_t index) {
             cpu.running = slots_[cpu.rsp.slot.value()].owner;
         }
     } else if (cpu.regs.user_mode() || cpu.rsp.where == Where::user || !last_running_[index]) {
-        cpu.running = thread_by_root(cpu.regs.cr3);
+        cpu.running = thread_by_root(cpu.regs.cr3, cpu.current);
     } else {
         cpu.running = last_running_[index];  // IST, IRQ or trampoline stack: whoever ran when it was entered
     }
@@ -294,10 +297,20 @@ void ViewReader::book_frames() {
             book_stash(cpus_[i].belief.hands, {PlaceKind::hands, 0, owner}, "PerCpu::hands");
         }
     }
+    book_stash(view_.kernel.pool, {PlaceKind::pool, 0, 0}, "KernelState::pool");
     for (std::uint32_t id = 0; id < threads_.size(); ++id) {
         const abi::Thread& t = threads_[id];
         if (t.state == abi::ThreadState::unused) {
             continue;
+        }
+        if (t.granted > abi::extra_pages) {
+            complain(BadValue::Kind::stash, "Thread::grant", id, t.granted);
+            continue;
+        }
+        for (std::uint32_t i = 0; i < t.granted; ++i) {
+            if (!book_.put(Pfn(t.grant[i]), {PlaceKind::grant, 0, static_cast<std::uint16_t>(id)})) {
+                complain(BadValue::Kind::stash, "Thread::grant", id, t.grant[i]);
+            }
         }
         if (t.hogged_count > std::size(t.hogged)) {
             complain(BadValue::Kind::stash, "Thread::hogged", id, t.hogged_count);

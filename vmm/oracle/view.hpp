@@ -43,7 +43,7 @@ struct CpuView {
     engine::CpuState regs;
     abi::PerCpu belief;
     bool readable = false;  ///< the per-CPU area could be read
-    bool online = false;    ///< it has an idle thread, so it runs threads
+    bool online = false;    ///< it takes threads
     StackPointer rsp;
     std::optional<ThreadId> running;  ///< by RSP and CR3, not by belief
     std::optional<ThreadId> current;  ///< PerCpu::current
@@ -76,9 +76,10 @@ struct View {
     [[nodiscard]] bool exists(ThreadId t) const {
         return t.value() < threads.size() && threads[t.value()].state != abi::ThreadState::unused;
     }
-    /// Exists and is not dead.
+    /// Exists, and is neither dead nor still being created.
     [[nodiscard]] bool alive(ThreadId t) const {
-        return exists(t) && threads[t.value()].state != abi::ThreadState::dead;
+        return exists(t) && threads[t.value()].state != abi::ThreadState::dead &&
+               threads[t.value()].state != abi::ThreadState::embryo;
     }
     [[nodiscard]] const abi::Thread& thread(ThreadId t) const { return threads[t.value()]; }
     /// nullptr when the thread's slot number is out of range.
@@ -122,7 +123,7 @@ class ViewReader {
     void book_frames();
     void find_running(CpuView& cpu, std::uint32_t index);
     [[nodiscard]] std::optional<ThreadId> thread_at(std::uint64_t pointer) const;
-    [[nodiscard]] std::optional<ThreadId> thread_by_root(Gpa cr3) const;
+    [[nodiscard]] std::optional<ThreadId> thread_by_root(Gpa cr3, std::optional<ThreadId> current) const;
     void complain(BadValue::Kind kind, std::string_view what, std::uint32_t index, std::uint64_t value);
     [[nodiscard]] std::uint64_t ram() const { return view_.stop->memory.size_bytes(); }
 

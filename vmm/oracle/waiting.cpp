@@ -74,8 +74,8 @@ void check_inv15_wait(const Scene& s) {
     std::string wrong;
     if (!s.view.here().regs.irqs_on()) {
         wrong = "IF is 0";
-    } else if (!abi::entry_class(visit.entry).listed) {
-        wrong = fmt::format("its entry ({}) is not one of the five the mail lists", entry_text(visit.entry));
+    } else if (!s.may_wait(t) && !s.waits_elsewhere()) {
+        wrong = fmt::format("its entry ({}) is not one of those that may", entry_text(visit.entry));
     }
     if (!wrong.empty()) {
         s.judge.report(Inv::inv15, {t}, fmt::format("wait of {}", s.name(t)),

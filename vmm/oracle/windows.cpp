@@ -74,10 +74,10 @@ std::string depth_text(const StackPointer& at) {
 }
 
 /// Phases in which P0 must do, whatever else is mapped.
-std::optional<Inv> p0_only(const ThreadHistory& h) {
+std::optional<Inv> p0_only(const Scene& s, const ThreadHistory& h) {
     switch (h.phase) {
         case Phase::first:
-            return Inv::inv30;
+            return h.execed || s.policies.new_thread == abi::NewThread::full ? std::nullopt : std::optional(Inv::inv30);
         case Phase::entry:
         case Phase::enter:
             return Inv::inv12;
@@ -105,7 +105,7 @@ void report_depth(const Scene& s, Inv inv, ThreadId t, const CpuView& cpu) {
 void check_thread_stack(const Scene& s, const CpuView& cpu) {
     const ThreadId t = *cpu.running;
     if (s.user_thread(t)) {
-        if (const auto inv = p0_only(s.thread(t));
+        if (const auto inv = p0_only(s, s.thread(t));
             inv && s.judge.examine(*inv) && cpu.rsp.depth > abi::page_bytes) {
             report_depth(s, *inv, t, cpu);
             return;

@@ -42,6 +42,8 @@ const char* state_word(abi::ThreadState state) {
             return "blocked";
         case abi::ThreadState::dead:
             return "dead";
+        case abi::ThreadState::embryo:
+            return "being created";
     }
     return "?";
 }

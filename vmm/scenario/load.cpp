@@ -390,7 +390,8 @@ Checked load(const std::filesystem::path& path, const SymbolSource& symbols) {
 Names names_of(const Scenario& scenario, const SymbolSource& symbols) {
     Names names{symbols, {}, scenario.plan.guest.cpus, scenario.plan.schedule.size()};
     for (const engine::ThreadPlan& thread : scenario.plan.threads) {
-        names.threads.push_back({thread.name, thread.kind});
+        const auto is_exec = [](const abi::Op& op) { return op.kind == abi::OpKind::exec; };
+        names.threads.push_back({thread.name, thread.kind, std::any_of(thread.program.begin(), thread.program.end(), is_exec)});
     }
     return names;
 }

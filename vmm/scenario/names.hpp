@@ -25,6 +25,9 @@ struct SymbolSource {
 struct ThreadName {
     std::string name;
     abi::ThreadKind kind = abi::ThreadKind::user;
+    bool execs = false;  ///< its program makes a kthread a user thread
+
+    [[nodiscard]] bool has_user_mode() const { return kind == abi::ThreadKind::user || execs; }
 };
 
 struct Names {

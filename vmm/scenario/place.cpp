@@ -190,7 +190,7 @@ class PlaceBuilder {
                  fmt::format("write A {}, where A is a thread", place_.text));
         }
         if (place_.kind == Kind::user && place_.thread &&
-            context_.names.threads[*place_.thread].kind == abi::ThreadKind::kthread) {
+            !context_.names.threads[*place_.thread].has_user_mode()) {
             fail(node, fmt::format("{} is a kthread: it never is in user mode",
                                    context_.names.threads[*place_.thread].name));
         }

@@ -120,7 +120,7 @@ bool fits_thread(const Context& context, const SyntaxNode& node, const SyntaxNod
                       fmt::format("write \"run {} until user\", then inject it on cpu0", context.text(node)));
         return false;
     }
-    if (context.names.threads[thread].kind != abi::ThreadKind::user) {
+    if (!context.names.threads[thread].has_user_mode()) {
         context.error(node, fmt::format("{} is a kthread: it has no user mode to be in", context.text(node)),
                       event.kind == EventKind::call ? "a kthread's calls stand in its program"
                                                     : "on a CPU (cpu0) the event hits whatever runs there");

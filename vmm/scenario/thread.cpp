@@ -83,7 +83,10 @@ void Loader::thread(const Member& member) {
     plan.kind = kinds[table.choice("kind", {"user", "kthread", "worker"}).value_or(0)];
     plan.forked = table.boolean("forked").value_or(false);
     plan.cpu = CpuId(static_cast<std::uint32_t>(table.integer("cpu", 0, names_.cpus - 1).value_or(0)));
-    names_.threads.push_back({plan.name, plan.kind});
+    const Member* program = member.value.member("program");
+    const auto is_exec = [](const Value& sentence) { return sentence.text.text == word_of(simple_ops, abi::OpKind::exec); };
+    const bool execs = program != nullptr && std::any_of(program->value.items.begin(), program->value.items.end(), is_exec);
+    names_.threads.push_back({plan.name, plan.kind, execs});
     scenario_.thread_places.push_back(member.span);
     scenario_.plan.threads.push_back(std::move(plan));
 }

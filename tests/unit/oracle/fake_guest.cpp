@@ -110,6 +110,7 @@ FakeGuest::FakeGuest(const Setup& setup)
         ks.percpu[i] = abi::kernel_map_base + percpu_pa + i * sizeof(abi::PerCpu);
         cpu(i).cpu = i;
         cpu(i).idle = thread_pointer(i);
+        cpu(i).online = 1;
         cpu(i).current = thread_pointer(i);
         for (std::uint32_t n = 0; n < setup.cache; ++n) {
             push(cpu(i).cache, new_stack_frame());
