@@ -136,6 +136,8 @@ struct alignas(64) PerCpu {
     std::uint32_t online;       ///< takes threads
     std::uint32_t going_down;
     std::uint32_t in_softirq;   ///< IRQs are on, but nothing can be rescheduled
+    std::uint32_t in_user;      ///< behind exit_to_user_mode(): touches no stack but its own before it has entered again
+    std::uint32_t reserved;
     std::uint32_t apf_reason;   ///< written by the hypervisor before it raises an asynchronous #PF
     std::uint64_t flush_seen;   ///< generation up to which this CPU has flushed
     Queue run_queue;

@@ -42,7 +42,13 @@ void post_flush(Thread* t) {
     asm volatile("lock xaddq %0, %1" : "+r"(generation), "+m"(state()->flush_generation) : : "memory");
     t->flush_generation = generation + 1;
     mark(Mark::flush_post, t->id, this_cpu()->cpu, generation + 1);
-    send_ipi_to_others(abi::call_function_vector);
+    // A CPU in user mode is left alone: an IPI would make it enter, map, unmap, and post a flush of its own, for ever.
+    for (u32 cpu = 0; cpu < state()->cpus; ++cpu) {
+        const PerCpu* pc = state()->percpu[cpu];
+        if (pc != this_cpu() && pc->online != 0 && pc->in_user == 0) {
+            send_ipi(cpu, abi::call_function_vector);
+        }
+    }
 }
 
 void acknowledge_flush() {
@@ -57,7 +63,7 @@ void acknowledge_flush() {
 void await_flush(const Thread* t) {
     for (u32 cpu = 0; cpu < state()->cpus; ++cpu) {
         const volatile PerCpu* pc = state()->percpu[cpu];
-        while (cpu != this_cpu()->cpu && pc->online != 0 && pc->flush_seen < t->flush_generation) {
+        while (cpu != this_cpu()->cpu && pc->online != 0 && pc->in_user == 0 && pc->flush_seen < t->flush_generation) {
             cpu_relax(abi::Spin::flush, cpu);
         }
     }

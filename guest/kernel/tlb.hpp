@@ -16,7 +16,7 @@ void switch_mm(u64 cr3);
 void post_flush(Thread* t);
 /// This CPU does what it was asked for, if it was.
 void acknowledge_flush();
-/// Until every other CPU has done what was last asked for `t`. With IRQs off two CPUs that wait for each other wait for ever.
+/// Until every other CPU has done what was last asked for `t`, or is in user mode, where it will before anything else. With IRQs off two CPUs that wait for each other wait for ever.
 void await_flush(const Thread* t);
 
 }  // namespace guest

@@ -50,10 +50,11 @@ void expand(PerCpu* pc, Thread* t, Entry entry) {
 void enter(Thread* t, Entry entry) {
     PerCpu* pc = this_cpu();
     mark(Mark::enter_begin, t->id, static_cast<u64>(entry));
+    write_once(pc->in_user, 0u);
     {
         const Hook hook(pc);
         if (policies().flush == Flush::deferred) {
-            acknowledge_flush();  // the IPI may still be pending: IRQs have been off since user mode
+            acknowledge_flush();  // nobody sends an IPI to user mode, and one sent before may still be pending
         }
         expand(pc, t, entry);
     }
@@ -87,6 +88,7 @@ void exit(Thread* t) {
         give_back(pc, t, pc->hands.count);
     }
     refill_after_exit(pc);
+    write_once(pc->in_user, 1u);
     mark(Mark::exit_done, t->id);
 }
 

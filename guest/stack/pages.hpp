@@ -16,13 +16,14 @@ void drop(FrameStash& stash);
 /// While it lives, a hook of this CPU is between its first and last step: its hands may hold pages.
 class Hook {
   public:
-    explicit Hook(PerCpu* pc) : pc_(pc) { write_once(pc_->hook_active, 1u); }
-    ~Hook() { write_once(pc_->hook_active, 0u); }
+    explicit Hook(PerCpu* pc) : pc_(pc), before_(pc->hook_active) { write_once(pc_->hook_active, 1u); }
+    ~Hook() { write_once(pc_->hook_active, before_); }
     Hook(const Hook&) = delete;
     Hook& operator=(const Hook&) = delete;
 
   private:
     PerCpu* pc_;
+    u32 before_;
 };
 
 /// One page into the hands, for `t`; false when there is none.

@@ -73,9 +73,10 @@ void pass_on_grant(Thread* t) {
     }
 }
 
-/// Hand-out may lie in caches of other CPUs.
-void ask_other_cpus() {
+/// Pages may lie in the caches of this CPU and of others, too few in each.
+void collect_pages(PerCpu* pc) {
     if (handed_out()) {
+        serve_waiters(pc);
         send_ipi_to_others(abi::call_function_vector);
     }
 }
@@ -109,7 +110,7 @@ bool wait_in_queue(Thread* t) {
             }
             block_current(&state()->page_waiters, WaitKind::pages, 0);
         }
-        ask_other_cpus();
+        collect_pages(pc);
         schedule();
     }
 }
@@ -166,6 +167,7 @@ void serve_waiters(PerCpu* pc) {
         return;
     }
     if (handed_out()) {
+        const Hook hook(pc);
         while (state()->page_waiters.head != nullptr && (take_from_cache(pc, pc->current) || take_from_allocator(pc, pc->current))) {
             if (!top_to_first_waiter(pc)) {
                 top_to_cache(pc, pc->current);

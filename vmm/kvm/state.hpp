@@ -58,8 +58,8 @@ struct DescriptorTable {
     bool operator==(const DescriptorTable&) const = default;
 };
 
-/// Segments, tables, control registers (struct kvm_sregs). A busy TR must have type 11 on VMX; under QEMU's
-/// TCG use type 9 or the guest's own LTR.
+/// Segments, tables, control registers (struct kvm_sregs). The type of a busy TR is 11; Vcpu::set_sregs() knows what a host makes
+/// of it.
 struct Sregs {
     Segment cs, ds, es, fs, gs, ss;                   // 0
     Segment tr, ldt;                                  // 144

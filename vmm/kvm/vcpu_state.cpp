@@ -12,6 +12,16 @@ namespace {
 
 constexpr std::uint32_t msr_tsc = 0x10;
 
+constexpr std::uint8_t tss_available = 9;  // of a 64-bit TSS (SDM 3A table 3-2)
+constexpr std::uint8_t tss_busy = 11;
+
+// VMX enters with a busy TR only (SDM 3C 26.3.1.2). SVM does not look, KVM shows any TR of SVM as busy, and TCG's SVM takes a busy
+// one for no TSS at all when it looks for the I/O permission bitmap.
+bool host_is_svm() {
+    static const bool svm = __builtin_cpu_is("amd") != 0;
+    return svm;
+}
+
 // Own and Kernel have the same layout (state_layout.cpp).
 template <class Own, class Kernel>
 Result<Own> get(const Fd& fd, Ioctl<Kernel> request) {
@@ -41,7 +51,11 @@ Result<Sregs> Vcpu::sregs() const { return get<Sregs>(fd_, STACKRIG_IOCTL(::kvm_
 
 Result<void> Vcpu::set_sregs(const Sregs& sregs) {
     STACKRIG_TRY(answered("KVM_SET_SREGS"));
-    STACKRIG_TRY(set(fd_, STACKRIG_IOCTL(::kvm_sregs, KVM_SET_SREGS), sregs));
+    Sregs usable = sregs;
+    if (usable.tr.type == tss_busy && host_is_svm()) {
+        usable.tr.type = tss_available;
+    }
+    STACKRIG_TRY(set(fd_, STACKRIG_IOCTL(::kvm_sregs, KVM_SET_SREGS), usable));
     // Without an in-kernel LAPIC each KVM_RUN loads CR8 from the shared page, over what was just set.
     entry_->shared().cr8 = sregs.cr8;
     return {};
