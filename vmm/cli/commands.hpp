@@ -26,6 +26,7 @@ struct RunOptions {
 int run(const RunOptions& options);
 
 struct InspectOptions {
+    std::optional<std::uint16_t> gdb;  ///< port; nothing: draw and end
     std::string file;
     std::string variant;
     std::string at;
@@ -33,6 +34,37 @@ struct InspectOptions {
     host::HostKind host = host::HostKind::automatic;
 };
 int inspect(const InspectOptions& options);
+
+struct SweepOptions {
+    std::string file;
+    std::string variant;
+    std::vector<std::string> events;  ///< words; empty: what the file says
+    std::vector<std::string> at;      ///< functions; empty: what the file says, or everywhere
+    std::uint32_t jobs = 1;
+    std::string jsonl;                ///< file, empty: none
+    std::string out = "out/cx";       ///< folder for counterexamples
+    bool resume = false;
+    bool verify = false;
+    bool quiet = false;
+    bool npt = true;
+    host::HostKind host = host::HostKind::automatic;
+};
+int sweep(const SweepOptions& options);
+
+struct ReplayOptions {
+    std::optional<std::uint16_t> gdb;  ///< port
+    std::string file;
+    std::string to;  ///< a place; empty: the whole run
+    std::string out = "out/cx";
+    std::uint64_t times = 1;
+    bool trace = false;
+    bool force = false;
+    bool check_determinism = false;
+    bool npt = false;
+    host::HostKind host = host::HostKind::automatic;
+};
+int replay(const ReplayOptions& options);
+int shrink(const ReplayOptions& options);
 
 int check(const std::vector<std::string>& paths, bool json);
 int list(const std::vector<std::string>& paths, const std::string& what);

@@ -55,8 +55,49 @@ int main(int argc, char** argv) {
                         "a place: \"end\", \"step 3\", \"A user\", \"A sleeps\", \"mark(enter.done)#2\", \"do_syscall_64\", \"handler(irq)\"")
         ->default_str("end");
     inspect_options.at = "end";
+    inspect->add_option("--gdb", inspect_options.gdb, "let gdb attach to the guest there, on this port of 127.0.0.1 (0: any)");
     add_host(*inspect, inspect_options.host, &inspect_options.npt);
     inspect->callback([&] { chosen = [&] { return cli::inspect(inspect_options); }; });
+
+    cli::SweepOptions sweep_options;
+    CLI::App* sweep = app.add_subcommand("sweep", "put every event at every boundary of a scenario's run, one at a time");
+    sweep->add_option("FILE", sweep_options.file, "scenario file; its own run must be clean")->required();
+    sweep->add_option("--events", sweep_options.events, "nmi, mc, db, bp, irq, device, tick (a timer IRQ that reschedules), alloc (failing allocations)")
+        ->delimiter(',');
+    sweep->add_option("--at", sweep_options.at, "only boundaries in these functions of the guest")->delimiter(',');
+    sweep->add_option("--variant", sweep_options.variant, "a variant of the file");
+    sweep->add_option("-j,--jobs", sweep_options.jobs, "workers, each with a VM of its own (default: 1)")->check(CLI::Range(1, 64));
+    sweep->add_option("--jsonl", sweep_options.jsonl, "also write results to FILE as JSON Lines, each as it happens");
+    sweep->add_flag("--resume", sweep_options.resume, "go on with the sweep that FILE of --jsonl holds")->needs("--jsonl");
+    sweep->add_option("--out", sweep_options.out, "folder for counterexamples (default: out/cx)");
+    sweep->add_flag("--verify", sweep_options.verify, "compare all RAM and registers after each restore (slow)");
+    sweep->add_flag("-q,--quiet", sweep_options.quiet, "no headline and no progress");
+    add_host(*sweep, sweep_options.host, nullptr);
+    bool shadow = false;
+    sweep->add_flag("--no-npt", shadow, "virtual host: kvm-amd with npt=0 instead of npt=1");
+    sweep->callback([&] {
+        sweep_options.npt = !shadow;
+        chosen = [&] { return cli::sweep(sweep_options); };
+    });
+
+    cli::ReplayOptions replay_options;
+    CLI::App* replay = app.add_subcommand("replay", "run a counterexample again, and say whether its trace is the recorded one");
+    replay->add_option("FILE", replay_options.file, "scenario file with decisions")->required();
+    replay->add_option("--to", replay_options.to, "stop at a place and draw what is there, as inspect --at");
+    replay->add_option("--gdb", replay_options.gdb, "let gdb attach to the guest at --to (default: the end), on this port of 127.0.0.1");
+    replay->add_flag("--trace", replay_options.trace, "print every stop");
+    replay->add_option("--times", replay_options.times, "how often (default: 1)");
+    replay->add_flag("--check-determinism", replay_options.check_determinism, "run twice, and show the first stop that differs");
+    replay->add_flag("--force", replay_options.force, "also with another guest build than it was found with");
+    add_host(*replay, replay_options.host, &replay_options.npt);
+    replay->callback([&] { chosen = [&] { return cli::replay(replay_options); }; });
+
+    CLI::App* shrink = app.add_subcommand("shrink", "leave out of a failing scenario every decision that it does not need");
+    shrink->add_option("FILE", replay_options.file, "scenario file with decisions")->required();
+    shrink->add_option("--out", replay_options.out, "folder for the result (default: out/cx)");
+    shrink->add_flag("--force", replay_options.force, "also with another guest build than it was found with");
+    add_host(*shrink, replay_options.host, &replay_options.npt);
+    shrink->callback([&] { chosen = [&] { return cli::shrink(replay_options); }; });
 
     std::vector<std::string> paths;
     bool json = false;

@@ -5,6 +5,7 @@
 
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/common.hpp"
+#include "vmm/cli/gdb.hpp"
 #include "vmm/report/code.hpp"
 #include "vmm/report/failure.hpp"
 #include "vmm/report/json.hpp"
@@ -166,6 +167,11 @@ int inspect(const InspectOptions& options) {
     auto worker = (*session)->start_worker();
     if (!worker) {
         return report(worker.error());
+    }
+    if (options.gdb) {
+        const auto served = serve_gdb(**worker, {{"do", "gdb"}, {"file", sources->front().file}, {"text", sources->front().text}, {"at", options.at}, {"variant", options.variant}},
+                                      *options.gdb);
+        return served ? 0 : report(served.error());
     }
     auto answer = (*worker)->ask({{"do", "inspect"}, {"file", sources->front().file}, {"text", sources->front().text}, {"at", options.at}, {"variant", options.variant}}, patience);
     if (!answer) {

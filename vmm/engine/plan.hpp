@@ -94,6 +94,7 @@ struct AllocPolicy {
     enum class Kind { allow, fail_next, fail_all };
     Kind kind = Kind::allow;
     std::uint32_t count = 0;  ///< fail_next
+    bool operator==(const AllocPolicy&) const = default;
 };
 /// `expect PREDICATE`: the observer evaluates predicate `index` here and now.
 struct Expect {
@@ -105,10 +106,37 @@ struct Step {
     std::string text;  ///< as the user wrote it, for reports
 };
 
+/// What a run does besides its schedule, each at a place that survives changes elsewhere. The explorers make them.
+/// An event at a boundary. `at` is of kind `symbol`; its occurrence counts, from the end of boot on, how often its thread (any
+/// thread when none is named) was about to execute the instruction there.
+struct InjectAt {
+    Place at;
+    Event event;
+};
+/// The nth allocation fails; counted per thread (over all threads when none is named) from the end of boot on.
+struct FailAllocation {
+    std::optional<ThreadIndex> thread;
+    std::uint32_t nth = 1;
+    bool and_all_later = false;  ///< persistent: every one from there on
+};
+struct Decision {
+    std::variant<InjectAt, FailAllocation> what;
+    std::string text;  ///< as the user wrote it, or as the explorer words it
+};
+
+/// What a sweep puts at every boundary of its window, one at a time.
+struct SweepPlan {
+    std::vector<Event> events;           ///< Event::text is the word for it: "nmi", "tick"
+    bool allocations = false;            ///< and each single failing allocation, transient and persistent
+    std::vector<std::string> functions;  ///< the window: boundaries in these functions only; empty: everywhere
+    bool user_mode = true;               ///< boundaries of the rig's user code belong to the window
+};
+
 struct RunPlan {
     GuestPlan guest;
     std::vector<ThreadPlan> threads;
     std::vector<Step> schedule;
+    std::vector<Decision> decisions;
     std::uint64_t max_stops = 100'000;  ///< budget: more is INCOMPLETE, never a pass
     bool check_every_instruction = false;
 };

@@ -49,6 +49,7 @@ struct ChoiceStop {
 /// The CPU is at the first instruction of a handler, after an injected event; the frame has been compared with the boundary.
 struct LandedStop {
     abi::Entry entry;
+    bool from_user;      ///< the interrupted context was user mode
     bool exact;
     std::string detail;  ///< what differed, empty when exact
 };

@@ -29,7 +29,7 @@ bool names_thread(abi::Mark mark) {
 }  // namespace
 
 Tracker::Tracker(const RunPlan& plan)
-    : plan_(plan), states_(plan.guest.cpus + plan.threads.size(), State::runnable) {
+    : plan_(&plan), states_(plan.guest.cpus + plan.threads.size(), State::runnable) {
     for (std::uint32_t cpu = 0; cpu < plan.guest.cpus; ++cpu) {
         current_.push_back(cpu);
         activity_.push_back({});
@@ -57,11 +57,11 @@ bool Tracker::is_gone(std::uint32_t thread) const {
 }
 
 std::string Tracker::name(std::uint32_t thread) const {
-    if (thread < plan_.guest.cpus) {
+    if (thread < plan_->guest.cpus) {
         return "idle";
     }
-    const std::size_t index = thread - plan_.guest.cpus;
-    return index < plan_.threads.size() ? plan_.threads[index].name : fmt::format("thread {}", thread);
+    const std::size_t index = thread - plan_->guest.cpus;
+    return index < plan_->threads.size() ? plan_->threads[index].name : fmt::format("thread {}", thread);
 }
 
 void Tracker::observe_mark(CpuId cpu, const MarkStop& mark) {
@@ -124,8 +124,8 @@ std::uint32_t Tracker::answer(abi::Choice choice, std::uint64_t a, std::uint64_t
             }
             return 1;
         case abi::Choice::next:
-            if (preferred_ && can_run(guest_id(plan_.guest, *preferred_)) && home(*preferred_) == CpuId{static_cast<std::uint32_t>(b)}) {
-                return guest_id(plan_.guest, *preferred_);
+            if (preferred_ && can_run(guest_id(plan_->guest, *preferred_)) && home(*preferred_) == CpuId{static_cast<std::uint32_t>(b)}) {
+                return guest_id(plan_->guest, *preferred_);
             }
             return static_cast<std::uint32_t>(a);
         case abi::Choice::resched: return std::exchange(want_resched_, false) ? 1 : 0;
@@ -140,12 +140,12 @@ bool Tracker::begin(const Place& place, std::vector<Gva> addresses) {
     if (!place.thread || place.occurrence != 1) {
         return false;
     }
-    const std::uint32_t thread = guest_id(plan_.guest, *place.thread);
+    const std::uint32_t thread = guest_id(plan_->guest, *place.thread);
     return (place.kind == Place::Kind::sleeps && is_asleep(thread)) || (place.kind == Place::Kind::exits && is_gone(thread));
 }
 
 bool Tracker::concerns(const Place& place, CpuId cpu, std::optional<std::uint32_t> subject) const {
-    return !place.thread || subject.value_or(current(cpu)) == guest_id(plan_.guest, *place.thread);
+    return !place.thread || subject.value_or(current(cpu)) == guest_id(plan_->guest, *place.thread);
 }
 
 bool Tracker::matches(const Place& place, CpuId cpu, const StopCause& cause, std::optional<Gva> breakpoint) const {

@@ -59,7 +59,13 @@ class Tracker {
     void disturb(CpuId cpu) { activity_[cpu.value()] = {}; }
     void start(CpuId cpu) { down_[cpu.value()] = false; }
     /// The CPU that runs the thread, or will.
-    [[nodiscard]] CpuId home(ThreadIndex thread) const { return homes_[guest_id(plan_.guest, thread)]; }
+    [[nodiscard]] CpuId home(ThreadIndex thread) const { return homes_[guest_id(plan_->guest, thread)]; }
+    /// Whether both would answer and count alike from here on, in the same step of the same plan.
+    bool operator==(const Tracker& other) const {
+        return current_ == other.current_ && states_ == other.states_ && homes_ == other.homes_ && down_ == other.down_ &&
+               activity_ == other.activity_ && preferred_ == other.preferred_ && alloc_ == other.alloc_ &&
+               want_resched_ == other.want_resched_ && seen_ == other.seen_;
+    }
     /// "A" or "idle" or "thread 7".
     [[nodiscard]] std::string name(std::uint32_t thread) const;
 
@@ -70,12 +76,13 @@ class Tracker {
     [[nodiscard]] bool concerns(const Place& place, CpuId cpu, std::optional<std::uint32_t> subject) const;
     [[nodiscard]] bool matches(const Place& place, CpuId cpu, const StopCause& cause, std::optional<Gva> breakpoint) const;
 
-    const RunPlan& plan_;
+    const RunPlan* plan_;
     /// What a CPU did at its last stops.
     struct Activity {
         bool quiet = false;
         bool spun = false;
         bool relaxing = false;
+        bool operator==(const Activity&) const = default;
     };
     std::vector<Activity> activity_;
     std::vector<bool> down_;

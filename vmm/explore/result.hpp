@@ -38,6 +38,7 @@ struct CodeLine {
 /// One violated invariant, the first time it was seen in the run.
 struct ViolationReport {
     std::string id;       ///< "INV-19"
+    std::string object;   ///< what it is about: "P2 of B"
     std::string text;     ///< what was seen, one sentence
     std::string where;    ///< "cpu0 thread B enter_from_user_mode+0x2e"
     std::string step;     ///< the schedule step being executed

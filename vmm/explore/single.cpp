@@ -6,67 +6,13 @@
 
 #include "guest/abi/layout.hpp"
 #include "vmm/engine/runner.hpp"
+#include "vmm/explore/verdict.hpp"
 #include "vmm/explore/watch.hpp"
 
 namespace stackrig::explore {
 namespace {
 
 using engine::RunEnd;
-
-struct Judged {
-    Verdict verdict;
-    std::string reason;
-};
-
-/// The end of a run that the observer did not decide.
-Judged judge_end(const engine::RunOutcome& outcome, const scenario::Scenario& scenario) {
-    const auto in_step = [&] {
-        return outcome.step < scenario.plan.schedule.size()
-                   ? fmt::format(" (step {}, \"{}\")", outcome.step + 1, scenario.plan.schedule[outcome.step].text)
-                   : std::string();
-    };
-    switch (outcome.end) {
-        case RunEnd::unreachable:
-        case RunEnd::undeliverable: return {Verdict::error, outcome.detail + in_step()};
-        case RunEnd::budget: return {Verdict::incomplete, outcome.detail + ". Raise max_stops in [run], or shorten the schedule"};
-        case RunEnd::stuck: return {Verdict::timeout, outcome.detail + in_step()};
-        case RunEnd::deadlocked: return {Verdict::fail, outcome.detail + in_step()};
-        case RunEnd::panic: return {Verdict::fail, outcome.detail + in_step()};
-        case RunEnd::broken: return {Verdict::error, "the guest broke down: " + outcome.detail + in_step()};
-        default: return {Verdict::pass, ""};
-    }
-}
-
-Judged judge(const engine::RunOutcome& outcome, const Watch& watch, const scenario::Scenario& scenario) {
-    for (const engine::EventReport& event : outcome.events) {
-        if (!event.exact) {
-            return {Verdict::error, fmt::format("{} did not hit the boundary it was meant for: {}", event.event, event.detail)};
-        }
-    }
-    if (!watch.failure().empty()) {
-        return {Verdict::fail, watch.failure()};
-    }
-    if (!watch.expected_seen()) {
-        if (const Judged end = judge_end(outcome, scenario); end.verdict != Verdict::pass) {
-            return end;
-        }
-        if (!scenario.expect.pass()) {
-            return {Verdict::xpass, fmt::format("{} was expected to be violated and was not", scenario.expect.violation)};
-        }
-        if (const auto broken = watch.finally_broken()) {
-            return {Verdict::fail, fmt::format("\"{}\" does not hold at the end", *broken)};
-        }
-    }
-    for (const std::string& id : scenario.expect.also) {
-        if (!watch.has_fired(id)) {
-            return {Verdict::xpass, fmt::format("{} was to be violated on the way to {} and was not", id, scenario.expect.violation)};
-        }
-    }
-    if (const auto unmet = watch.never_true()) {
-        return {Verdict::vacuous, fmt::format("\"{}\" was never true: the run did not get where the scenario wants to look", *unmet)};
-    }
-    return {scenario.expect.pass() ? Verdict::pass : Verdict::expected_violation, ""};
-}
 
 void fill_in(ScenarioResult& result, const engine::RunOutcome& outcome, const Watch& watch, const scenario::Scenario& scenario,
              const Symbolise& symbolise) {
@@ -96,14 +42,6 @@ void fill_in(ScenarioResult& result, const engine::RunOutcome& outcome, const Wa
     result.trace_hash = outcome.trace_hash;
 }
 
-Result<Gpa> kernel_state(const x86::Elf& guest) {
-    const auto symbol = guest.find("kernel_state");
-    if (!symbol) {
-        return fail(ErrorKind::usage, fmt::format("{} has no symbol kernel_state: it is no guest of this rig", guest.path()));
-    }
-    return Gpa(symbol->value() - abi::kernel_map_base);
-}
-
 std::optional<std::string> missing_capability(const Bench& bench, const scenario::Scenario& scenario) {
     for (const std::string& name : scenario.capabilities) {
         if (!bench.capabilities.contains(name)) {
@@ -114,6 +52,14 @@ std::optional<std::string> missing_capability(const Bench& bench, const scenario
 }
 
 }  // namespace
+
+Result<Gpa> kernel_state(const x86::Elf& guest) {
+    const auto symbol = guest.find("kernel_state");
+    if (!symbol) {
+        return fail(ErrorKind::usage, fmt::format("{} has no symbol kernel_state: it is no guest of this rig", guest.path()));
+    }
+    return Gpa(symbol->value() - abi::kernel_map_base);
+}
 
 Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario& scenario, Recording recording) {
     ScenarioResult result{.file = scenario.file, .name = scenario.title(), .why = scenario.why, .claims = scenario.claims,

@@ -37,6 +37,8 @@ struct Recording {
     std::size_t moments = 0;   ///< at most so many stops, the last ones; 0: none
     bool passes_too = false;   ///< else only of runs with a violation, or not as expected
 };
+/// Physical address of the guest's root structure. Error: usage, for an ELF that is no guest of the rig.
+[[nodiscard]] Result<Gpa> kernel_state(const x86::Elf& guest);
 
 /// Runs it and judges. Errors are the host's or the rig's; everything else is a verdict.
 [[nodiscard]] Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario& scenario,

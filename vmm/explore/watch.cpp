@@ -24,7 +24,28 @@ std::uint32_t line_of(const scenario::Scenario& scenario, std::size_t step) {
 Watch::Watch(const scenario::Scenario& scenario, const scenario::Names& names, Gpa kernel_state, Symbolise symbolise)
     : scenario_(scenario), names_(names), symbolise_(std::move(symbolise)),
       oracle_(scenario.plan.guest, kernel_state, scenario.expect.violation), sometimes_(scenario.sometimes.size()),
-      before_(scenario.plan.guest.cpus) {}
+      before_(scenario.plan.guest.cpus) {
+    for (const auto* predicates : {&scenario.always, &scenario.sometimes, &scenario.finally, &scenario.expects}) {
+        for (const scenario::CheckedPredicate& predicate : *predicates) {
+            const auto facts = scenario::facts_of(predicate.predicate);
+            counts_marks_ = counts_marks_ || std::any_of(facts.begin(), facts.end(), [](const Fact& f) { return f.kind == Fact::Kind::seen; });
+        }
+    }
+}
+
+void Watch::restore(const State& state) {
+    oracle_.restore(state.oracle);
+    violations_ = state.violations;
+    failure_ = state.failure;
+    expected_seen_ = state.expected_seen;
+    booted_ = state.booted;
+    before_ = state.before;
+}
+
+bool Watch::same_future(const State& state) const {
+    return violations_.size() == state.violations.size() && failure_ == state.failure && expected_seen_ == state.expected_seen &&
+           oracle_.same_future(state.oracle) && (!counts_marks_ || oracle_.history().same_counts(state.oracle.history));
+}
 
 std::int64_t Watch::read(const Fact& fact) const {
     const oracle::Facts facts = oracle_.facts();
@@ -77,6 +98,7 @@ bool Watch::take(const oracle::Violation& violation) {
         const std::string step = violation.step < scenario_.plan.schedule.size() ? scenario_.plan.schedule[violation.step].text : "";
         const Before& before = before_[violation.cpu.value()];
         violations_.push_back({.id = id,
+                               .object = violation.object,
                                .text = violation.text,
                                .where = where(),
                                .step = step,

@@ -45,13 +45,35 @@ class Watch final : public engine::Observer {
     /// The last stop; `everything`: every thread page by page, not only those concerned.
     [[nodiscard]] std::string picture(std::span<const oracle::ThreadId> focus, bool everything) const;
     [[nodiscard]] const oracle::Oracle& oracle() const { return oracle_; }
+    /// "cpu0 thread B enter_from_user_mode+0x2e", at the last stop.
+    [[nodiscard]] std::string where() const;
+
+    /// The registers of a CPU at a stop, for comparison with those at its next.
+    struct Before {
+        engine::CpuState cpu;
+        std::uint64_t stop = 0;  ///< 0: there was none
+    };
+
+    /// What belongs to a snapshot of the guest: the oracle's model and what this run has shown so far. Which `sometimes` were
+    /// ever true is none of it: that goes on over all runs watched.
+    struct State {
+        oracle::Oracle::State oracle;
+        std::vector<ViolationReport> violations;
+        std::string failure;
+        bool expected_seen = false;
+        bool booted = false;
+        std::vector<Before> before;
+    };
+    [[nodiscard]] State save() const { return {oracle_.save(), violations_, failure_, expected_seen_, booted_, before_}; }
+    void restore(const State& state);
+    /// Whether the same future would be judged alike. Counts of marks matter only to a scenario whose predicates ask for them.
+    [[nodiscard]] bool same_future(const State& state) const;
 
   private:
     [[nodiscard]] std::int64_t read(const scenario::Fact& fact) const;
     [[nodiscard]] bool holds(const scenario::CheckedPredicate& predicate) const;
     [[nodiscard]] bool take(const oracle::Violation& violation);
     void remember(const engine::Stop& stop, std::span<const oracle::Violation> violations);
-    [[nodiscard]] std::string where() const;
 
     const scenario::Scenario& scenario_;
     const scenario::Names& names_;
@@ -59,10 +81,6 @@ class Watch final : public engine::Observer {
     oracle::Oracle oracle_;
     std::vector<bool> sometimes_;
     std::vector<ViolationReport> violations_;
-    struct Before {
-        engine::CpuState cpu;
-        std::uint64_t stop = 0;
-    };
     std::vector<Before> before_;  // by CPU, its last stop but this
     std::deque<oracle::Moment> moments_;
     std::size_t recording_ = 0;
@@ -70,6 +88,7 @@ class Watch final : public engine::Observer {
     std::string failure_;
     bool expected_seen_ = false;
     bool booted_ = false;
+    bool counts_marks_ = false;  // some predicate asks how often a mark was seen
 };
 
 }  // namespace stackrig::explore

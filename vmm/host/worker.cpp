@@ -7,6 +7,8 @@
 
 #include "vmm/explore/single.hpp"
 #include "vmm/host/child.hpp"
+#include "vmm/host/explore_requests.hpp"
+#include "vmm/host/gdb_target.hpp"
 #include "vmm/host/probe.hpp"
 #include "vmm/host/stream.hpp"
 #include "vmm/host/worker_client.hpp"
@@ -28,6 +30,8 @@ class Worker {
     Result<Json> probe_answer();
     Result<Json> run(const Json& request);
     Result<Json> inspect(const Json& request);
+    Result<Json> gdb(const Json& request);
+    Result<Json> gdb_packet(const Json& request);
     Result<scenario::Scenario> checked(const Json& request) const;
     [[nodiscard]] explore::Bench bench() const;
 
@@ -35,6 +39,9 @@ class Worker {
     std::optional<kvm::System> system_;
     std::optional<x86::Elf> guest_;
     std::optional<ProbeReport> report_;
+    std::optional<explore::Bench> explore_bench_;  // outlives explorer_, which refers to it
+    ExploreRequests explorer_;
+    std::unique_ptr<GdbTarget> gdb_;
 };
 
 Result<void> Worker::open() {
@@ -102,6 +109,20 @@ Result<Json> Worker::inspect(const Json& request) {
     return Json{{"text", text}};
 }
 
+Result<Json> Worker::gdb(const Json& request) {
+    STACKRIG_TRY_ASSIGN(scenario::Scenario scenario, checked(request));
+    STACKRIG_TRY_ASSIGN(gdb_, GdbTarget::start(*explore_bench_, std::move(scenario), request.at("at").get<std::string>()));
+    return Json{{"text", gdb_->picture()}};
+}
+
+Result<Json> Worker::gdb_packet(const Json& request) {
+    if (!gdb_) {
+        return fail(ErrorKind::rig, "a packet of gdb, and no guest that stands for it");
+    }
+    STACKRIG_TRY_ASSIGN(const auto reply, gdb_->handle(request.at("packet").get<std::string>()));
+    return reply ? Json{{"reply", *reply}} : Json{{"running", true}};
+}
+
 Result<Json> Worker::answer(const Json& request) {
     const std::string what = request.value("do", "");
     if (what == "probe") {
@@ -116,6 +137,19 @@ Result<Json> Worker::answer(const Json& request) {
     }
     if (what == "inspect") {
         return inspect(request);
+    }
+    if (!explore_bench_) {
+        explore_bench_.emplace(bench());
+    }
+    if (what == "gdb") {
+        return gdb(request);
+    }
+    if (what == "gdb-packet") {
+        return gdb_packet(request);
+    }
+    if (ExploreRequests::knows(what)) {
+        STACKRIG_TRY_ASSIGN(scenario::Scenario scenario, checked(request));
+        return explorer_.answer(request, *explore_bench_, std::move(scenario));
     }
     return fail(ErrorKind::rig, fmt::format("the worker does not know the request \"{}\"", what));
 }

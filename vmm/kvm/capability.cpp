@@ -41,6 +41,7 @@ constexpr std::array rows{
     ROW(readonly_mem, READONLY_MEM),
     ROW(immediate_exit, IMMEDIATE_EXIT),
     ROW(exception_payload, EXCEPTION_PAYLOAD),
+    ROW(manual_dirty_log_protect2, MANUAL_DIRTY_LOG_PROTECT2),
     ROW(x86_user_space_msr, X86_USER_SPACE_MSR),
     ROW(x86_msr_filter, X86_MSR_FILTER),
     ROW(set_guest_debug2, SET_GUEST_DEBUG2),

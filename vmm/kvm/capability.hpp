@@ -29,6 +29,7 @@ enum class Capability : std::uint32_t {
     readonly_mem = 81,
     immediate_exit = 136,
     exception_payload = 164,
+    manual_dirty_log_protect2 = 168,
     x86_user_space_msr = 188,
     x86_msr_filter = 189,
     set_guest_debug2 = 195,

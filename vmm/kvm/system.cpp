@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <fstream>
+
 #include "vmm/kvm/flex_buffer.hpp"
 #include "vmm/kvm/ioctl.hpp"
 #include "vmm/kvm/uapi.hpp"
@@ -126,6 +128,19 @@ Result<std::uint64_t> System::mce_capabilities() const {
     std::uint64_t value = 0;
     STACKRIG_TRY(call(fd_, STACKRIG_IOCTL(std::uint64_t, KVM_X86_GET_MCE_CAP_SUPPORTED), &value));
     return value;
+}
+
+bool System::shadow_paging() {
+    static const bool shadow = [] {
+        for (const char* parameter : {"/sys/module/kvm_amd/parameters/npt", "/sys/module/kvm_intel/parameters/ept"}) {
+            std::ifstream file(parameter);
+            if (char value = 0; file.get(value)) {
+                return value != 'Y' && value != '1';
+            }
+        }
+        return true;
+    }();
+    return shadow;
 }
 
 Result<Vm> System::create_vm() const {

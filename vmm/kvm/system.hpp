@@ -42,6 +42,10 @@ class System final {
     /// Bits of MCG_CAP that MCE set-up accepts (KVM_X86_GET_MCE_CAP_SUPPORTED).
     [[nodiscard]] Result<std::uint64_t> mce_capabilities() const;
 
+    /// Whether KVM translates by shadow page tables (npt=0, ept=0), which do not notice what the host writes into guest page
+    /// tables (Vm::zap()). True when it does not say.
+    [[nodiscard]] static bool shadow_paging();
+
     /// A new, empty VM.
     [[nodiscard]] Result<Vm> create_vm() const;
 

@@ -51,6 +51,7 @@ static_assert(KVM_SET_CPUID2 == 0x4008ae90);
 static_assert(KVM_NMI == 0xae9a);
 static_assert(KVM_SET_GUEST_DEBUG == 0x4048ae9b);
 static_assert(KVM_X86_SETUP_MCE == 0x4008ae9c);
+static_assert(KVM_ENABLE_CAP == 0x4068aea3);
 static_assert(KVM_X86_GET_MCE_CAP_SUPPORTED == 0x8008ae9d);
 static_assert(KVM_X86_SET_MCE == 0x4040ae9e);
 static_assert(KVM_GET_VCPU_EVENTS == 0x8040ae9f);

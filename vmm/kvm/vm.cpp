@@ -84,6 +84,16 @@ Result<void> Vm::set_dirty_log(SlotId id, bool on) {
     return {};
 }
 
+Result<void> Vm::keep_dirty_logs() {
+    ::kvm_enable_cap enable{};
+    enable.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2;
+    enable.args[0] = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+    if (::ioctl(fd_.get(), KVM_ENABLE_CAP, &enable) < 0 && errno != EINVAL) {
+        return fail_errno(ErrorKind::host, "KVM_ENABLE_CAP", errno, "(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)");
+    }
+    return {};
+}
+
 Result<void> Vm::take_dirty_log(SlotId id, std::vector<std::uint64_t>& bits) {
     STACKRIG_TRY_ASSIGN(const Slot* slot, find(id, "take_dirty_log"));
     bits.assign((slot->host.size() / page_size + 63) / 64, 0);

@@ -42,7 +42,12 @@ class Vm final {
 
     [[nodiscard]] Result<void> set_dirty_log(SlotId id, bool on);
 
-    /// Fetches and clears the slot's log into `bits` (resized to one bit per page, bit n of word n / 64).
+    /// From here on, where the kernel can do it (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2), take_dirty_log() leaves the log as it
+    /// is: a page once written stays in it, and writing it costs no fault any more. Call it before any log is on. Error: host,
+    /// for anything but that the kernel lacks it.
+    [[nodiscard]] Result<void> keep_dirty_logs();
+
+    /// Fetches and, unless kept, clears the slot's log into `bits` (resized to one bit per page, bit n of word n / 64).
     /// Pages written by the host are not in it (F4), see Memory::host_written().
     [[nodiscard]] Result<void> take_dirty_log(SlotId id, std::vector<std::uint64_t>& bits);
 

@@ -22,12 +22,11 @@ Result<void> Breakpoints::clear() {
     return {};
 }
 
-bool Breakpoints::news(Gva rip) const {
-    if (arrival_.answered_in) {
-        return rip > *arrival_.answered_in &&
-               rip - *arrival_.answered_in <= 3;  // the length of an IN with its prefix
+bool Breakpoints::Arrival::news(Gva rip) const {
+    if (answered_in) {
+        return rip > *answered_in && rip - *answered_in <= 3;  // the length of an IN with its prefix
     }
-    return arrival_.at == rip;
+    return at == rip;
 }
 
 Result<void> Breakpoints::remember(const kvm::Vcpu& vcpu, const kvm::Exit& exit,
@@ -61,7 +60,7 @@ Result<BreakpointStop> Breakpoints::run(CpuId cpu, std::chrono::milliseconds bud
     }
     STACKRIG_TRY_ASSIGN(kvm::Regs regs, vcpu.regs());
     const Gva start(regs.rip);
-    const bool unseen = news(start);
+    const bool unseen = arrival_.news(start);
     arrival_ = {};
     if (addresses_.contains(start)) {
         if (unseen) {

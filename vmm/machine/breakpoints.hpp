@@ -21,6 +21,15 @@ struct BreakpointStop {
 /// Kernel text only: in ring 3 a HLT is #GP.
 class Breakpoints {
   public:
+    /// Where the exit that ended the last run() left the CPU; a breakpoint there has not been hit yet.
+    struct Arrival {
+        std::optional<Gva> at;
+        std::optional<Gva> answered_in;  ///< instead: an IN here, which its answer finishes
+        /// Whether a CPU that stands at `rip` got there by that exit.
+        [[nodiscard]] bool news(Gva rip) const;
+        bool operator==(const Arrival&) const = default;
+    };
+
     explicit Breakpoints(Machine& machine) : machine_(machine) {}
     ~Breakpoints() { (void)clear(); }
     Breakpoints(const Breakpoints&) = delete;
@@ -33,13 +42,12 @@ class Breakpoints {
     /// instruction behind an OUT) is hit.
     [[nodiscard]] Result<BreakpointStop> run(CpuId cpu, std::chrono::milliseconds budget);
 
+    [[nodiscard]] const std::set<Gva>& addresses() const { return addresses_; }
+    /// For whoever moves the CPU by other means than run(): a snapshot restored, an instruction stepped.
+    [[nodiscard]] const Arrival& arrival() const { return arrival_; }
+    void set_arrival(const Arrival& arrival) { arrival_ = arrival; }
+
   private:
-    /// Where the exit that ended the last run() left the CPU; a breakpoint there has not been hit yet.
-    struct Arrival {
-        std::optional<Gva> at;
-        std::optional<Gva> answered_in;  ///< instead: an IN here, which its answer finishes
-    };
-    [[nodiscard]] bool news(Gva rip) const;
     [[nodiscard]] Result<void> remember(const kvm::Vcpu& vcpu, const kvm::Exit& exit,
                                         std::optional<Gva> left_from);
     [[nodiscard]] Result<std::optional<kvm::Exit>> step_off(CpuId cpu, std::chrono::milliseconds budget);

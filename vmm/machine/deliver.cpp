@@ -103,28 +103,28 @@ Result<Gva> held_back_until(Machine& machine, CpuId cpu, Gva boundary) {
 
 }  // namespace
 
+std::optional<std::string> refusal(Delivery how, std::uint64_t rflags, const kvm::Events& events) {
+    const std::uint8_t shadow = events.interrupt.shadow;
+    if (how == Delivery::interrupt && (rflags & x86::rflags::interrupt) == 0) {
+        return "IF=0";
+    }
+    if (how == Delivery::interrupt && shadow != 0) {
+        // AMD keeps one bit for both, so KVM may report both.
+        return shadow == kvm::shadow_sti      ? "in the shadow of STI"
+               : shadow == kvm::shadow_mov_ss ? "in the shadow of MOV SS"
+                                              : "in the shadow of STI or MOV SS";
+    }
+    if (how == Delivery::nmi && events.nmi.masked != 0) {
+        return "NMIs are masked until the next IRET";
+    }
+    return std::nullopt;
+}
+
 Result<std::optional<std::string>> refusal(Machine& machine, CpuId cpu, Delivery how) {
     kvm::Vcpu& vcpu = machine.vcpu(cpu);
-    if (how == Delivery::interrupt) {
-        STACKRIG_TRY_ASSIGN(const kvm::Regs regs, vcpu.regs());
-        STACKRIG_TRY_ASSIGN(const std::uint8_t shadow, vcpu.interrupt_shadow());
-        if ((regs.rflags & x86::rflags::interrupt) == 0) {
-            return std::optional<std::string>("IF=0");
-        }
-        if (shadow != 0) {
-            // AMD keeps one bit for both, so KVM may report both.
-            return std::optional<std::string>(shadow == kvm::shadow_sti      ? "in the shadow of STI"
-                                              : shadow == kvm::shadow_mov_ss ? "in the shadow of MOV SS"
-                                                                             : "in the shadow of STI or MOV SS");
-        }
-    }
-    if (how == Delivery::nmi) {
-        STACKRIG_TRY_ASSIGN(const kvm::Events events, vcpu.events());
-        if (events.nmi.masked != 0) {
-            return std::optional<std::string>("NMIs are masked until the next IRET");
-        }
-    }
-    return std::optional<std::string>();
+    STACKRIG_TRY_ASSIGN(const kvm::Regs regs, vcpu.regs());
+    STACKRIG_TRY_ASSIGN(const kvm::Events events, vcpu.events());
+    return refusal(how, regs.rflags, events);
 }
 
 Result<Landing> deliver(Machine& machine, CpuId cpu, const NativeEvent& event, std::chrono::milliseconds budget) {

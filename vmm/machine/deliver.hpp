@@ -37,7 +37,9 @@ struct Landing {
     std::string detail;  ///< what differs; empty when exact
 };
 
-/// Why an event cannot be delivered at this boundary, or nothing.
+/// Why an event cannot be delivered to a CPU in this state, or nothing. `events.interrupt.shadow` as KVM reports it.
+[[nodiscard]] std::optional<std::string> refusal(Delivery how, std::uint64_t rflags, const kvm::Events& events);
+/// The same, of a CPU as it stands.
 [[nodiscard]] Result<std::optional<std::string>> refusal(Machine& machine, CpuId cpu, Delivery how);
 
 /// Delivers and runs up to the handler's first instruction. Errors: rig or host when the handler is never reached within

@@ -10,6 +10,7 @@ Result<Patches::Patch*> Patches::find_or_add(Gpa at) {
         return &found->second;
     }
     STACKRIG_TRY_ASSIGN(const auto original, memory_.read<std::uint8_t>(at));
+    ++count_at(at);
     return &(patches_[at.value()] = {.original = original});
 }
 
@@ -18,8 +19,11 @@ Result<void> Patches::settle(Gpa at) {
     const Patch patch = found->second;
     if (patch.users == 0 && !patch.shown) {
         patches_.erase(found);
+        --count_at(at);
     }
-    return memory_.write(at, patch.shown.value_or(patch.users > 0 ? patch.opcode : patch.original));
+    memory_.unrecorded_bytes()[at - memory_.base()] =
+        std::byte{patch.shown.value_or(patch.users > 0 ? patch.opcode : patch.original)};
+    return {};
 }
 
 Result<void> Patches::place(Gpa at, std::uint8_t opcode) {

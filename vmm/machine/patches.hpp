@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "vmm/base/phys_memory.hpp"
 #include "vmm/base/result.hpp"
@@ -21,7 +22,7 @@ inline constexpr std::uint8_t opcode_int3 = 0xcc;
 /// Owns every patched byte. A byte may be wanted by several parties: the last one to lift it restores the original.
 class Patches final : public PhysMemory {
   public:
-    explicit Patches(kvm::Memory& memory) : memory_(memory) {}
+    explicit Patches(kvm::Memory& memory) : memory_(memory), on_page_(memory.pages()) {}
 
     /// Error: rig, when `at` is outside RAM or already patched with another opcode.
     [[nodiscard]] Result<void> place(Gpa at, std::uint8_t opcode);
@@ -48,6 +49,9 @@ class Patches final : public PhysMemory {
     /// The guest's own byte, to step over a patch.
     [[nodiscard]] Result<Shown> show_original(Gpa at);
 
+    /// Whether some byte of the page, counted from the first of RAM, is not the guest's own.
+    [[nodiscard]] bool on_page(std::size_t page) const { return on_page_[page] != 0; }
+
     // PhysMemory: guest RAM as it would be without the rig.
     [[nodiscard]] bool read(Gpa from, std::span<std::byte> into) const override;
     [[nodiscard]] std::uint64_t size_bytes() const override { return memory_.size(); }
@@ -61,11 +65,14 @@ class Patches final : public PhysMemory {
     };
     /// The patch at `at`, new and without effect when there was none.
     [[nodiscard]] Result<Patch*> find_or_add(Gpa at);
-    /// RAM gets the byte that the patch wants there; a patch that wants nothing any more is forgotten.
+    [[nodiscard]] std::uint16_t& count_at(Gpa at) { return on_page_[(at - memory_.base()) / page_size]; }
+    /// RAM gets the byte that the patch wants there; a patch that wants nothing any more is forgotten. Not recorded as written
+    /// by the host: to everybody but the guest the byte is what it was.
     [[nodiscard]] Result<void> settle(Gpa at);
 
     kvm::Memory& memory_;
     std::map<std::uint64_t, Patch> patches_;
+    std::vector<std::uint16_t> on_page_;  // how many of them
 };
 
 }  // namespace stackrig::machine

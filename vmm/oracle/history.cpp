@@ -165,8 +165,8 @@ void History::start_visit(ThreadId t, abi::Entry entry) {
 
 void History::follow_landing(const View& view, const engine::LandedStop& landed) {
     const auto running = view.here().running;
-    if (!running || just_entered_ != running) {
-        return;
+    if (!running || just_entered_ != running || !landed.from_user) {
+        return;  // the event found an entry that is already in the kernel: which one will be seen when it goes on
     }
     ThreadHistory& h = threads_[running->value()];
     h.visit.entry = landed.entry;

@@ -47,6 +47,7 @@ struct Visit {
     bool mapping = false;            ///< W6: the pages have come, PTEs are being written
     bool repairing = false;          ///< exit loop, IRQs still off: extra pages may be on their way back
     std::uint32_t lent_at_exit = 0;  ///< pages of the executing CPU's reserve in use when EXIT began
+    bool operator==(const Visit&) const = default;
 };
 
 struct ThreadHistory {
@@ -66,12 +67,14 @@ struct ThreadHistory {
     [[nodiscard]] bool in_transit() const {
         return in_hook() || phase == Phase::wait || visit.repairing || shedding;
     }
+    bool operator==(const ThreadHistory&) const = default;
 };
 
 struct CpuHistory {
     bool switching = false;  ///< between the `switch` and `switched` marks
     std::uint32_t async =
         0;  ///< NMI, #MC, #DB handlers active that interrupted the kernel: its data may be half-written
+    bool operator==(const CpuHistory&) const = default;
 };
 
 /// What this stop's mark meant for the thread's way; facts for the checks of this stop only.
@@ -109,6 +112,15 @@ class History {
     /// How often a mark was raised about a thread (of its own, where the mark names none), and by a CPU.
     [[nodiscard]] std::uint64_t seen(abi::Mark mark, ThreadId t) const;
     [[nodiscard]] std::uint64_t seen(abi::Mark mark, CpuId cpu) const;
+
+    /// Whether both would judge alike from here on. How often marks were raised is left out: no check asks for it.
+    [[nodiscard]] bool same_future(const History& other) const {
+        return threads_ == other.threads_ && cpus_ == other.cpus_ && frames_ == other.frames_;
+    }
+    /// Whether marks were raised equally often.
+    [[nodiscard]] bool same_counts(const History& other) const {
+        return by_thread_ == other.by_thread_ && by_cpu_ == other.by_cpu_;
+    }
 
   private:
     void follow_modes(const View& view);

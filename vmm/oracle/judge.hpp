@@ -59,6 +59,25 @@ class Judge {
     [[nodiscard]] std::span<const Violation> notes() const { return notes_; }
     [[nodiscard]] ExaminedCount examined(Inv inv) const { return counts_[static_cast<std::size_t>(inv)]; }
 
+    /// What has been reported, so that it is not reported again. The counts go on over everything that was ever judged.
+    struct Known {
+        Inv inv;
+        std::string object;
+        std::vector<ThreadId> threads;
+        bool operator==(const Known&) const = default;
+    };
+    struct Memory {
+        std::vector<Known> known;
+        std::vector<Violation> notes;
+    };
+    [[nodiscard]] Memory remembered() const { return {known_, notes_}; }
+    /// Whether exactly the same has been reported.
+    [[nodiscard]] bool knows(const Memory& memory) const { return known_ == memory.known; }
+    void remember(const Memory& memory) {
+        known_ = memory.known;
+        notes_ = memory.notes;
+    }
+
   private:
     [[nodiscard]] bool decides(const Invariant& invariant) const;
 
@@ -68,11 +87,6 @@ class Judge {
     std::array<ExaminedCount, inv_count> counts_ = {};
     std::vector<Violation> violations_;
     std::vector<Violation> notes_;
-    struct Known {
-        Inv inv;
-        std::string object;
-        std::vector<ThreadId> threads;
-    };
     std::vector<Known> known_;
     std::uint64_t index_ = 0;
     std::size_t step_ = 0;

@@ -13,6 +13,18 @@ Oracle::Oracle(const engine::GuestPlan& guest, Gpa kernel_state, std::string_vie
       history_(guest.scheme, guest.policies),
       judge_(guest.scheme, expected) {}
 
+void Oracle::restore(const State& state) {
+    history_ = state.history;
+    reader_.remember(state.view);
+    judge_.remember(state.judge);
+    booted_ = state.booted;
+}
+
+bool Oracle::same_future(const State& state) const {
+    return booted_ == state.booted && reader_.remembered() == state.view && judge_.knows(state.judge) &&
+           history_.same_future(state.history);
+}
+
 std::span<const Violation> Oracle::observe(const engine::Stop& stop) {
     const View& view = reader_.read(stop);
     view_ = &view;

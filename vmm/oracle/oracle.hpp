@@ -36,6 +36,26 @@ class Oracle {
     [[nodiscard]] ExaminedCount examined(Inv inv) const { return judge_.examined(inv); }
     [[nodiscard]] std::vector<DepthSample> depths() const { return depths_.samples(); }
 
+    /// The model state: what the oracle must remember of the stops so far to judge the next ones. Belongs to a snapshot of the
+    /// guest. The counts of examined() and depths() are none of it: they go on over all that was ever observed.
+    struct State {
+        History history;
+        ViewReader::Memory view;
+        Judge::Memory judge;
+        bool booted = false;
+
+        /// Whether the same future would be judged alike (the notes and the counts of marks left out).
+        [[nodiscard]] bool same_future(const State& other) const {
+            return booted == other.booted && view == other.view && judge.known == other.judge.known &&
+                   history.same_future(other.history);
+        }
+    };
+    [[nodiscard]] State save() const { return {history_, reader_.remembered(), judge_.remembered(), booted_}; }
+    /// facts() and view() stay those of the last stop until the next observe().
+    void restore(const State& state);
+    /// As save().same_future(state), without the copy.
+    [[nodiscard]] bool same_future(const State& state) const;
+
   private:
     abi::Scheme scheme_;
     std::uint32_t reserve_pages_;

@@ -5,15 +5,36 @@
 
 namespace stackrig::oracle {
 
+std::vector<Place>& PlaceTable::own() {
+    if (!places_) {
+        places_ = std::make_shared<std::vector<Place>>();
+    } else if (places_.use_count() > 1) {
+        places_ = std::make_shared<std::vector<Place>>(*places_);
+    }
+    return *places_;
+}
+
+void PlaceTable::grow(std::size_t frames) {
+    if (size() < frames) {
+        own().resize(frames);
+    }
+}
+
+void PlaceTable::set(Pfn pfn, Place place) {
+    if (at(pfn) != place) {
+        own()[pfn.value()] = place;
+    }
+}
+
 void Provenance::settle(const View& view, std::uint32_t reserve_pages) {
     const auto whole = [&](std::uint16_t cpu) {
         return cpu < view.cpus.size() && view.cpus[cpu].belief.reserve.count >= reserve_pages;
     };
     for (const Pfn pfn : view.frames->seen()) {
         const Place place = view.frames->at(pfn).solid;
-        Place& origin = origin_[pfn.value()];
+        Place origin = origin_.at(pfn);
         if (place.kind != PlaceKind::none) {
-            settled_[pfn.value()] = place;
+            settled_.set(pfn, place);
         }
         if (place.kind == PlaceKind::cache || place.kind == PlaceKind::reserve ||
             place.kind == PlaceKind::free_list || place.kind == PlaceKind::pool || place.kind == PlaceKind::grant) {
@@ -21,25 +42,24 @@ void Provenance::settle(const View& view, std::uint32_t reserve_pages) {
         } else if (origin.kind == PlaceKind::reserve && whole(origin.owner)) {
             origin.kind = PlaceKind::cache;  // repaid with other frames: nothing is on loan any more
         }
+        origin_.set(pfn, origin);
     }
-    if (view.free_generation != free_generation_) {
-        free_generation_ = view.free_generation;
+    if (view.free_fingerprint != free_fingerprint_) {
+        free_fingerprint_ = view.free_fingerprint;
         for (const Pfn pfn : view.free_list) {
-            settled_[pfn.value()] = {.kind = PlaceKind::free_list};
-            origin_[pfn.value()] = {.kind = PlaceKind::free_list};
+            settled_.set(pfn, {.kind = PlaceKind::free_list});
+            origin_.set(pfn, {.kind = PlaceKind::free_list});
         }
     }
 }
 
 void Provenance::observe(const View& view) {
-    if (settled_.size() < view.frames->frame_count()) {
-        settled_.resize(view.frames->frame_count());
-        origin_.resize(view.frames->frame_count());
-    }
+    settled_.grow(view.frames->frame_count());
+    origin_.grow(view.frames->frame_count());
     loans_.clear();
     for (const Pfn pfn : view.frames->seen()) {
         const Place at = view.frames->at(pfn).solid;
-        const Place from = origin_[pfn.value()];
+        const Place from = origin_.at(pfn);
         if (from.kind != PlaceKind::reserve || at.kind != PlaceKind::stack_page || at.page == 0 ||
             !view.slots[at.owner].owner) {
             continue;

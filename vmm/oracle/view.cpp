@@ -22,6 +22,15 @@ bool same_bytes(const std::vector<abi::Frame>& a, const std::vector<abi::Frame>&
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(abi::Frame)) == 0;
 }
 
+/// FNV-1a over words; never 0, which stands for "no list seen yet".
+std::uint64_t fingerprint(const std::vector<abi::Frame>& frames, std::uint32_t free_head) {
+    std::uint64_t hash = 0xcbf29ce484222325 ^ free_head;
+    for (const abi::Frame& frame : frames) {
+        hash = (hash ^ (static_cast<std::uint64_t>(frame.use) << 32 | frame.next)) * 0x100000001b3;
+    }
+    return hash | 1;
+}
+
 }  // namespace
 
 std::string_view name_of(const View& view, ThreadId t) {
@@ -136,7 +145,7 @@ void ViewReader::read_frames() {
     view_.stack_frames = stack_frames_;
     view_.uses = uses_;
     view_.free_list = free_;
-    view_.free_generation = free_generation_;
+    view_.free_fingerprint = free_fingerprint_;
     view_.free_list_broken = free_list_broken_;
     view_.free_labelled = free_labelled_;
 }
@@ -159,7 +168,7 @@ void ViewReader::reread_frames(std::uint32_t count) {
 }
 
 void ViewReader::walk_free_list() {
-    ++free_generation_;
+    free_fingerprint_ = fingerprint(frames_, view_.kernel.free_head);
     free_head_before_ = view_.kernel.free_head;
     free_.clear();
     stack_frames_.clear();

@@ -67,7 +67,7 @@ struct View {
     std::span<const Pfn> stack_frames;   ///< all frames labelled FrameUse::stack
     std::span<const std::uint8_t> uses;  ///< FrameUse by frame number
     std::span<const Pfn> free_list;      ///< as walked; its length is not free_count, but the truth
-    std::uint64_t free_generation = 0;   ///< raised whenever free_list, stack_frames or uses are new
+    std::uint64_t free_fingerprint = 0;  ///< of the frame table and the list's head: equal ones have equal lists and uses
     std::uint32_t free_labelled = 0;     ///< frames labelled FrameUse::free
     bool free_list_broken = false;       ///< cycle or bad link
 
@@ -110,6 +110,16 @@ class ViewReader {
     /// The view is valid until the next call.
     const View& read(const engine::Stop& stop);
 
+    /// Who ran last on each CPU: all that is remembered between stops. Everything else is read anew, or kept only while memory
+    /// says the same.
+    using Memory = std::vector<std::optional<ThreadId>>;
+    [[nodiscard]] const Memory& remembered() const { return last_running_; }
+    /// The next stop is of a guest that has been put back to where `memory` was.
+    void remember(const Memory& memory) {
+        last_running_ = memory;
+        frames_pointer_ = 0;
+    }
+
   private:
     void read_threads();
     void read_slots();
@@ -143,7 +153,7 @@ class ViewReader {
     std::vector<std::optional<ThreadId>> last_running_;
     std::uint64_t frames_pointer_ = 0;
     std::uint32_t free_head_before_ = ~0u;
-    std::uint64_t free_generation_ = 0;
+    std::uint64_t free_fingerprint_ = 0;
     std::uint32_t free_bad_link_ = 0;
     std::uint32_t free_labelled_ = 0;
     bool free_list_broken_ = false;

@@ -56,7 +56,7 @@ namespace stackrig::report {
 namespace {
 
 Json violation_json(const explore::ViolationReport& v) {
-    Json json{{"id", v.id}, {"text", v.text}, {"where", v.where}, {"step", v.step}, {"stop", v.stop}, {"picture", v.picture}, {"line", v.line}};
+    Json json{{"id", v.id}, {"object", v.object}, {"text", v.text}, {"where", v.where}, {"step", v.step}, {"stop", v.stop}, {"picture", v.picture}, {"line", v.line}};
     json["moment"] = to_json(explore::Timeline{0, {v.moment}});
     json["before"] = to_json(v.before);
     json["before_stop"] = v.before_stop;
@@ -68,6 +68,7 @@ Json violation_json(const explore::ViolationReport& v) {
 explore::ViolationReport violation_from(const Json& json) {
     explore::ViolationReport v;
     json.at("id").get_to(v.id);
+    json.at("object").get_to(v.object);
     json.at("text").get_to(v.text);
     json.at("where").get_to(v.where);
     json.at("step").get_to(v.step);

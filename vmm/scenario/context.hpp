@@ -44,4 +44,10 @@ struct Context {
 [[nodiscard]] std::optional<abi::Op> build_call(const Context& context, const SyntaxNode& call,
                                                 abi::ThreadKind kind);
 
+/// `event_*` or `call` node -> event.
+[[nodiscard]] std::optional<engine::Event> build_event(const Context& context, const SyntaxNode& event);
+/// Takes in the `resched` children of `node`; false when one of them makes no sense, which is reported.
+[[nodiscard]] bool add_resched(const Context& context, const SyntaxNode& node,
+                               std::optional<engine::Event>& event);
+
 }  // namespace stackrig::scenario

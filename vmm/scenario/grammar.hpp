@@ -106,8 +106,10 @@ struct place_symbol : seq<symbol_name, opt<one<'+'>, need<offset>>> {};
 struct place_step : seq<token<kw_step>, need<number>> {};
 struct occurrence : number {};
 struct place_thread : seq<not_at<sor<place_word, kw_mark, kw_handler>>, word> {};
-struct place_body : sor<place_mark, place_handler, place_word, place_symbol> {};
-struct place : sor<place_step, seq<opt<place_thread, plus<space>, at<word_start>>, need<place_body>, pad,
+struct hex_number : seq<one<'0'>, one<'x', 'X'>, plus<xdigit>, not_at<word_char>> {};
+struct place_address : hex_number {};
+struct place_body : sor<place_mark, place_handler, place_word, place_address, place_symbol> {};
+struct place : sor<place_step, seq<opt<place_thread, plus<space>, at<sor<word_start, hex_number>>>, need<place_body>, pad,
                                    opt<one<'#'>, pad, need<occurrence>>>> {};
 struct place_end : eof {};
 struct place_sentence : seq<pad, need<place>, pad, need<place_end>> {};
@@ -140,5 +142,21 @@ struct expect_step : seq<token<kw_expect>, need<predicate>, need<predicate_end>>
 struct step : sor<run_step, inject_step, fail_step, allow_step, expect_step> {};
 struct step_end : eof {};
 struct step_sentence : seq<pad, need<step>, pad, need<step_end>> {};
+
+// --- Decisions
+// -----------------------------------------------------------------------------------------------
+struct kw_at : key<'a', 't'> {};
+struct kw_of : key<'o', 'f'> {};
+struct kw_from : key<'f', 'r', 'o', 'm'> {};
+struct nth : number {};
+struct from_there_on : kw_from {};
+struct owner : word {};
+struct inject_at : seq<token<kw_inject>, need<event>, pad, opt<token<resched>>, need<kw_at>, pad, need<place>, pad,
+                       opt<token<resched>>> {};
+struct fail_nth : seq<token<kw_fail>, need<kw_allocations>, pad, opt<token<from_there_on>>, one<'#'>, pad, need<nth>, pad,
+                      opt<token<kw_of>, need<owner>>> {};
+struct decision : sor<inject_at, fail_nth> {};
+struct decision_end : eof {};
+struct decision_sentence : seq<pad, need<decision>, pad, need<decision_end>> {};
 
 }  // namespace stackrig::scenario::grammar

@@ -36,16 +36,15 @@ bool capability_name(std::string_view text) {
 }  // namespace
 
 Scenario Loader::run() {
-    if (const Member* explore = root_.value().member("explore")) {
-        root_.error(explore->span, "[explore] is not built yet: a scenario is one run");
-    }
-    root_.only(keys_of(""), "explore");
+    root_.only(keys_of(""));
     header();
     guest();
     threads();
     schedule();
     checks();
     budget();
+    explore();
+    recorded();
     return std::move(scenario_);
 }
 
@@ -303,6 +302,7 @@ void Loader::budget() {
         return;
     }
     table->only(keys_of("run"));
+    decisions(*table);
     engine::RunPlan& plan = scenario_.plan;
     plan.max_stops = static_cast<std::uint64_t>(
         table->integer("max_stops", 1, most_stops).value_or(static_cast<std::int64_t>(plan.max_stops)));

@@ -41,6 +41,9 @@ class Loader {
     void checks();
     [[nodiscard]] std::vector<CheckedPredicate> predicates(const Table& check, const char* key);
     void budget();
+    void explore();
+    void recorded();
+    void decisions(const Table& run);
 
     const Table& root_;
     Reporter& reporter_;

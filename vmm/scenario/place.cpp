@@ -61,6 +61,9 @@ class PlaceBuilder {
             case Syntax::place_symbol:
                 symbol(node);
                 break;
+            case Syntax::place_address:
+                address(node);
+                break;
             case Syntax::place_step:
                 step(node);
                 break;
@@ -130,6 +133,16 @@ class PlaceBuilder {
                                              : context_.number(*offset, "an offset", 0, 0xffff);
         ok_ = ok_ && bytes.has_value();
         place_.address = *address + bytes.value_or(0);
+    }
+
+    void address(const SyntaxNode& node) {
+        place_.kind = Kind::symbol;
+        place_.symbol = context_.text(node);
+        const auto value = read_number(place_.symbol);
+        if (!value) {
+            fail(node, fmt::format("{} is no address", place_.symbol));
+        }
+        place_.address = Gva(value.value_or(0));
     }
 
     void unknown_symbol(const SyntaxNode& name) {
@@ -205,7 +218,10 @@ class PlaceBuilder {
 
 std::string render_symbol(const engine::Place& place, const Names& names) {
     const auto base = names.symbols.find(place.symbol);
-    const std::uint64_t offset = base ? place.address - *base : 0;
+    if (!base) {
+        return fmt::format("{}", place.address);
+    }
+    const std::uint64_t offset = place.address - *base;
     return offset == 0 ? place.symbol : fmt::format("{}+{:#x}", place.symbol, offset);
 }
 

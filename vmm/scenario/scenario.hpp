@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -23,6 +24,12 @@ struct Expectation {
     [[nodiscard]] bool pass() const { return violation.empty(); }
 };
 
+/// What a counterexample remembers of the run that it was made from.
+struct Recorded {
+    std::uint64_t guest = 0;  ///< Elf::build_hash() of the guest
+    std::uint64_t trace = 0;  ///< its trace hash
+};
+
 /// One run. A file holds one, and one more for each of its variants.
 struct Scenario {
     /// "name", or "name[variant]".
@@ -38,6 +45,8 @@ struct Scenario {
         capabilities;  ///< key `requires`: what the host must be able to do, "inject.irq"
     Expectation expect;
     engine::RunPlan plan;
+    std::optional<engine::SweepPlan> sweep;   ///< [explore]: the scenario is not one run but many
+    std::optional<Recorded> recorded;         ///< [replay]: how a run of it went
     std::vector<CheckedPredicate> always;     ///< true at every stop
     std::vector<CheckedPredicate> sometimes;  ///< true at one stop at least: else VACUOUS
     std::vector<CheckedPredicate> finally;    ///< true at the end
@@ -55,6 +64,10 @@ using Checked = tl::expected<std::vector<Scenario>, Diagnostics>;
 
 /// Reads and checks a file; one that cannot be read gives a Diagnostic with line 0 and the errno name.
 [[nodiscard]] Checked load(const std::filesystem::path& path, const SymbolSource& symbols);
+
+/// The words of `events` in a sweep, and the event that each stands for ("alloc" is none).
+[[nodiscard]] const std::vector<std::string>& sweep_words();
+[[nodiscard]] std::optional<engine::Event> sweep_event(std::string_view word);
 
 /// Names for the places of a loaded scenario, for parse_place(). `symbols` must outlive them.
 [[nodiscard]] Names names_of(const Scenario& scenario, const SymbolSource& symbols);

@@ -51,45 +51,6 @@ bool fault_address(const Context& context, const SyntaxNode& node, Event& event)
     return true;
 }
 
-std::optional<Event> build_event(const Context& context, const SyntaxNode& node) {
-    Event event;
-    event.text = context.text(node);
-    while (event.text.ends_with(' ')) {
-        event.text.pop_back();
-    }
-    if (node.kind == Syntax::event_irq) {
-        const auto vector = irq_vector(context, node.children.front());
-        event.vector = vector.value_or(Vector{0});
-        return vector ? std::optional(event) : std::nullopt;
-    }
-    if (node.kind == Syntax::event_pf) {
-        event.kind = EventKind::page_fault;
-        if (node.children.empty()) {
-            return event;
-        }
-        return fault_address(context, node.children.front(), event) ? std::optional(event) : std::nullopt;
-    }
-    if (node.kind == Syntax::call) {
-        event.kind = EventKind::call;
-        const auto call = build_call(context, node, abi::ThreadKind::user);
-        event.call = call.value_or(abi::Op{});
-        return call ? std::optional(event) : std::nullopt;
-    }
-    if (node.kind == Syntax::event_apf) {
-        event.kind = EventKind::async_page_fault;
-        const auto token = context.number(node.children.front(), "the event queue that says when the page is there", 0, most_objects - 1);
-        event.address = Gva(token.value_or(0));
-        return token ? std::optional(event) : std::nullopt;
-    }
-    if (node.kind == Syntax::event_exception) {
-        event.kind = EventKind::exception;
-        event.vector = Vector(*find_word(exceptions, context.text(node)));
-        return event;
-    }
-    event.kind = *find_word(simple_events, context.text(node));
-    return event;
-}
-
 using Target = std::variant<CpuId, engine::ThreadIndex>;
 
 /// Events that come from outside, whatever runs on the CPU.
@@ -150,26 +111,10 @@ std::optional<What> inject(const Context& context, const SyntaxNode& node) {
     const SyntaxNode& event_node = node.children.front();
     auto event = build_event(context, event_node);
     const auto target = build_target(context, *node.child(Syntax::target), event_node, event);
-    bool ok = event && target;
-    bool resched = false;
-    for (const SyntaxNode& child : node.children) {
-        if (child.kind != Syntax::resched) {
-            continue;
-        }
-        if (resched) {
-            context.error(child, "\"with need_resched\" stands here twice");
-            ok = false;
-        } else if (event && (event->kind != EventKind::irq || event->vector != Vector(abi::timer_vector))) {
-            context.error(child, "only irq(timer) can come with need_resched",
-                          "the tick is what asks the scheduler to preempt");
-            ok = false;
-        }
-        resched = true;
-    }
-    if (!ok) {
+    const bool timely = add_resched(context, node, event);
+    if (!event || !target || !timely) {
         return std::nullopt;
     }
-    event->need_resched = resched;
     return engine::Inject{*event, *target};
 }
 
@@ -260,6 +205,68 @@ std::string render_policy(const engine::AllocPolicy& policy) {
 }
 
 }  // namespace
+
+std::optional<Event> build_event(const Context& context, const SyntaxNode& node) {
+    Event event;
+    event.text = context.text(node);
+    while (event.text.ends_with(' ')) {
+        event.text.pop_back();
+    }
+    if (node.kind == Syntax::event_irq) {
+        const auto vector = irq_vector(context, node.children.front());
+        event.vector = vector.value_or(Vector{0});
+        return vector ? std::optional(event) : std::nullopt;
+    }
+    if (node.kind == Syntax::event_pf) {
+        event.kind = EventKind::page_fault;
+        if (node.children.empty()) {
+            return event;
+        }
+        return fault_address(context, node.children.front(), event) ? std::optional(event) : std::nullopt;
+    }
+    if (node.kind == Syntax::call) {
+        event.kind = EventKind::call;
+        const auto call = build_call(context, node, abi::ThreadKind::user);
+        event.call = call.value_or(abi::Op{});
+        return call ? std::optional(event) : std::nullopt;
+    }
+    if (node.kind == Syntax::event_apf) {
+        event.kind = EventKind::async_page_fault;
+        const auto token = context.number(node.children.front(), "the event queue that says when the page is there", 0, most_objects - 1);
+        event.address = Gva(token.value_or(0));
+        return token ? std::optional(event) : std::nullopt;
+    }
+    if (node.kind == Syntax::event_exception) {
+        event.kind = EventKind::exception;
+        event.vector = Vector(*find_word(exceptions, context.text(node)));
+        return event;
+    }
+    event.kind = *find_word(simple_events, context.text(node));
+    return event;
+}
+
+bool add_resched(const Context& context, const SyntaxNode& node, std::optional<Event>& event) {
+    bool ok = true;
+    bool resched = false;
+    for (const SyntaxNode& child : node.children) {
+        if (child.kind != Syntax::resched) {
+            continue;
+        }
+        if (resched) {
+            context.error(child, "\"with need_resched\" stands here twice");
+            ok = false;
+        } else if (event && (event->kind != EventKind::irq || event->vector != Vector(abi::timer_vector))) {
+            context.error(child, "only irq(timer) can come with need_resched",
+                          "the tick is what asks the scheduler to preempt");
+            ok = false;
+        }
+        resched = true;
+    }
+    if (event) {
+        event->need_resched = resched;
+    }
+    return ok;
+}
 
 std::optional<engine::Step> read_step(const Piece& piece, const Names& names,
                                       std::vector<CheckedPredicate>& expects, Reporter& reporter) {

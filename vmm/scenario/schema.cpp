@@ -3,6 +3,7 @@
 
 #include "guest/abi/state.hpp"
 #include "vmm/scenario/policies.hpp"
+#include "vmm/scenario/scenario.hpp"
 #include "vmm/scenario/sentence.hpp"
 #include "vmm/scenario/vocabulary.hpp"
 
@@ -77,6 +78,8 @@ std::vector<SchemaKey> all_keys() {
         {"", "threads", Type::table, "", "its threads, one table each, started in the order of the file", 0, 0, {}, true},
         {"", "run", Type::table, "", "what happens"},
         {"", "check", Type::table, "", "predicates, besides the invariants"},
+        {"", "explore", Type::table, "", "what ./rig sweep tries at every boundary"},
+        {"", "replay", Type::table, "", "of a counterexample: where it was found; written by the rig"},
         {"", "variants", Type::table, "", "more runs of the same file"},
         {"expect", "violation", Type::word, "\"INV-19\"", "the run stops when it fires; any other id is a failure", 0, 0, checks().ids, true},
         {"expect", "also", Type::ids, "[\"INV-17\"]", "each must have fired before", 0, 0, checks().ids},
@@ -90,11 +93,20 @@ std::vector<SchemaKey> all_keys() {
         {"threads.*", "loop", Type::boolean, "false", "true: start over at the end"},
         {"threads.*", "forked", Type::boolean, "false", "true: exists only after a fork of it"},
         {"run", "schedule", Type::strings, "[\"run A until user\", \"inject nmi on cpu0\", \"run\"]", "steps, in order"},
+        {"run", "decisions", Type::strings, "[\"inject nmi at do_syscall_64+0x10 #2\"]", "events at named boundaries, as counterexamples have them"},
         {"run", "max_stops", Type::integer, "100000", "more: INCOMPLETE, never a pass", 1, most_stops},
         {"run", "check", Type::word, "\"stop\"", "instruction: the oracle looks at every instruction", 0, 0, {"stop", "instruction"}},
         {"check", "always", Type::strings, "[\"reserve.users(cpu0) <= 1\"]", "true at every stop"},
         {"check", "sometimes", Type::strings, "[\"reserve(cpu0) == 0\"]", "true at one stop at least: otherwise the run was VACUOUS"},
         {"check", "finally", Type::strings, "[\"leaked == 0\"]", "true at the end"},
+    });
+    keys.insert(keys.end(), {
+        {"explore", "sweep", Type::table, "", "one event at each boundary of the run", 0, 0, {}, true},
+        {"explore.sweep", "events", Type::ids, "[\"nmi\", \"irq\", \"mc\"]", "what to try", 0, 0, sweep_words(), true},
+        {"explore.sweep", "at", Type::strings, "[\"do_syscall_64\"]", "functions; left out: the whole kernel"},
+        {"explore.sweep", "user", Type::boolean, "true", "boundaries of user code as well"},
+        {"replay", "guest", Type::string, "\"0123456789abcdef\"", "build of the guest, 16 hex digits", 0, 0, {}, true},
+        {"replay", "trace", Type::string, "\"0123456789abcdef\"", "trace hash of the run, 16 hex digits", 0, 0, {}, true},
     });
     add_variant(keys);
     return keys;

@@ -34,6 +34,8 @@ inline constexpr std::uint32_t most_hogged = 32;   ///< frames one thread can ho
 [[nodiscard]] std::optional<engine::Step> read_step(const Piece& piece, const Names& names,
                                                     std::vector<CheckedPredicate>& expects,
                                                     Reporter& reporter);
+[[nodiscard]] std::optional<engine::Decision> read_decision(const Piece& piece, const Names& names,
+                                                            Reporter& reporter);
 [[nodiscard]] std::optional<CheckedPredicate> read_predicate(const Piece& piece, const Names& names,
                                                              Reporter& reporter);
 
@@ -47,6 +49,7 @@ inline constexpr std::uint32_t most_hogged = 32;   ///< frames one thread can ho
 [[nodiscard]] std::string render(const engine::Event& event, const Names& names);
 [[nodiscard]] std::string render(const engine::Step& step, const Names& names,
                                  const std::vector<CheckedPredicate>& expects);
+[[nodiscard]] std::string render(const engine::Decision& decision, const Names& names);
 [[nodiscard]] std::string render(const Fact& fact, const Names& names);
 [[nodiscard]] std::string render(const Predicate& predicate, const Names& names);
 

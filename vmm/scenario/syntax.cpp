@@ -52,6 +52,12 @@ STACKRIG_NODE(place_mark, place_mark);
 STACKRIG_NODE(place_handler, place_handler);
 STACKRIG_NODE(place_word, place_word);
 STACKRIG_NODE(place_symbol, place_symbol);
+STACKRIG_NODE(place_address, place_address);
+STACKRIG_NODE(inject_at, inject_at);
+STACKRIG_NODE(fail_nth, fail_nth);
+STACKRIG_NODE(from_there_on, from_there_on);
+STACKRIG_NODE(nth, nth);
+STACKRIG_NODE(owner, thread);
 STACKRIG_NODE(mark_name, mark_name);
 STACKRIG_NODE(handler_name, handler_name);
 STACKRIG_NODE(symbol_name, symbol_name);
@@ -126,6 +132,11 @@ STACKRIG_EXPECT(and_term, "a comparison", "!");
 STACKRIG_EXPECT(operand, "a fact, a number, \"!\" or \"(\"", "!");
 STACKRIG_EXPECT(unchained, "one comparison at a time: write a < b && b < c");
 STACKRIG_EXPECT(predicate_end, "an operator or the end", "== != < <= > >= && ||");
+STACKRIG_EXPECT(kw_at, "\"at\" and a boundary such as A do_syscall_64+0x10 #2", "at with deep");
+STACKRIG_EXPECT(nth, "a number, as in #2");
+STACKRIG_EXPECT(owner, "a thread");
+STACKRIG_EXPECT(decision, "\"inject EVENT at PLACE\" or \"fail allocation #N\"", "inject fail");
+STACKRIG_EXPECT(decision_end, "nothing more in this decision", "with of");
 STACKRIG_EXPECT(fact_argument, "a CPU, a thread or a mark");
 #undef STACKRIG_EXPECT
 
@@ -172,6 +183,8 @@ SyntaxNode run_grammar(SentenceKind kind, std::string_view sentence) {
             return run_grammar<g::step_sentence>(sentence);
         case SentenceKind::place:
             return run_grammar<g::place_sentence>(sentence);
+        case SentenceKind::decision:
+            return run_grammar<g::decision_sentence>(sentence);
         case SentenceKind::predicate:
             break;
     }

@@ -43,6 +43,11 @@ enum class Syntax {
     place_handler,  ///< handler_name
     place_word,
     place_symbol,  ///< symbol_name, [offset]
+    place_address,
+    inject_at,      ///< event, [resched], place, [resched]
+    fail_nth,       ///< [from_there_on], nth, [thread]
+    from_there_on,  ///< leaf: the word
+    nth,
     mark_name,
     handler_name,
     symbol_name,
@@ -83,7 +88,7 @@ struct SyntaxError {
     std::string meant;  ///< what the word is called here, when other languages have it; or empty
 };
 
-enum class SentenceKind { operation, step, place, predicate };
+enum class SentenceKind { operation, step, place, predicate, decision };
 
 /// Bytes. Keeps the recursion of the grammar, and the patience of a reader, bounded.
 inline constexpr std::size_t longest_sentence = 1000;

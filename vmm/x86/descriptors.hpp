@@ -45,7 +45,15 @@ inline constexpr std::uint64_t bs = 1u << 14;  ///< single step
 
 /// Model specific registers (SDM 4).
 namespace msr {
+inline constexpr std::uint32_t sysenter_cs = 0x174;
+inline constexpr std::uint32_t sysenter_esp = 0x175;
 inline constexpr std::uint32_t sysenter_eip = 0x176;
+inline constexpr std::uint32_t mcg_status = 0x17a;
+inline constexpr std::uint32_t pat = 0x277;
+inline constexpr std::uint32_t mc0_ctl = 0x400;
+inline constexpr std::uint32_t mc0_status = 0x401;
+inline constexpr std::uint32_t mc0_addr = 0x402;
+inline constexpr std::uint32_t mc0_misc = 0x403;
 inline constexpr std::uint32_t star = 0xc0000081;
 inline constexpr std::uint32_t lstar = 0xc0000082;
 inline constexpr std::uint32_t cstar = 0xc0000083;  ///< SYSCALL from compatibility mode, AMD only

@@ -95,18 +95,22 @@ Result<Elf> Elf::parse(std::vector<std::byte> bytes, std::string path) {
             continue;
         }
         if (info.sh_type == SHT_SYMTAB) {
+            std::string source;  // of the local symbols that follow: "entry_exit"
             for (std::size_t i = 0; i < data->d_size / sizeof(Elf64_Sym); ++i) {
                 GElf_Sym symbol;
                 if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr || symbol.st_shndx == SHN_UNDEF ||
-                    GELF_ST_TYPE(symbol.st_info) == STT_FILE || GELF_ST_TYPE(symbol.st_info) == STT_SECTION) {
+                    GELF_ST_TYPE(symbol.st_info) == STT_SECTION) {
                     continue;
                 }
                 const char* name = elf_strptr(handle.get(), info.sh_link, symbol.st_name);
                 if (name == nullptr || *name == 0) {
                     continue;
                 }
-                const std::string text = readable(name);
-                elf.by_name_.try_emplace(text, symbol.st_value);
+                if (GELF_ST_TYPE(symbol.st_info) == STT_FILE) {
+                    source = std::string_view(name).substr(0, std::string_view(name).rfind('.'));
+                    continue;
+                }
+                const std::string text = elf.own_name(readable(name), source, symbol.st_value);
                 Symbol& there = elf.by_address_[symbol.st_value];
                 // Functions win over bare labels at the same address.
                 if (there.name.empty() || (there.size == 0 && symbol.st_size != 0)) {
@@ -128,6 +132,17 @@ Result<Elf> Elf::parse(std::vector<std::byte> bytes, std::string path) {
         return fail(ErrorKind::usage, fmt::format("{} has no symbols: it was stripped", elf.path_));
     }
     return elf;
+}
+
+std::string Elf::own_name(const std::string& name, const std::string& source, std::uint64_t address) {
+    if (const auto [there, added] = by_name_.try_emplace(name, address); added || there->second == address) {
+        return name;
+    }
+    std::string longer = source.empty() ? name : fmt::format("{}.{}", source, name);
+    for (unsigned n = 2; !by_name_.try_emplace(longer, address).second; ++n) {
+        longer = fmt::format("{}.{}", name, n);
+    }
+    return longer;
 }
 
 std::optional<Gva> Elf::find(std::string_view symbol) const {

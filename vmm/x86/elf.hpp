@@ -34,7 +34,7 @@ class Elf {
     [[nodiscard]] const std::vector<ElfSegment>& segments() const { return segments_; }
     [[nodiscard]] std::optional<Gva> find(std::string_view symbol) const;
     [[nodiscard]] std::vector<std::string> names() const;
-    /// "do_syscall_64+0x10", "do_syscall_64", or the bare address when no symbol is near enough (its size covers it).
+    /// A name that find() takes back: "do_syscall_64+0x10", "do_syscall_64", or the bare address when no symbol is near enough (its size covers it).
     [[nodiscard]] std::string describe(Gva address) const;
     /// Start and end of the function that `address` lies in; nothing for bare labels.
     [[nodiscard]] std::optional<std::pair<Gva, Gva>> function_at(Gva address) const;
@@ -47,6 +47,9 @@ class Elf {
     [[nodiscard]] const std::string& path() const { return path_; }
 
   private:
+    /// Enters a symbol under a name that no other address has: "enter", and where that is taken "fixed.enter" or "enter.2".
+    std::string own_name(const std::string& name, const std::string& source, std::uint64_t address);
+
     struct Symbol {
         std::string name;
         std::uint64_t size = 0;

@@ -94,7 +94,7 @@ TEST(Literal, NmiFromUserModeWithinItsPageIsClean) {
     Rig r;
     r.boot_to_user();
     r.on_cpu_stack(abi::CpuStack::nmi);
-    r.stop(engine::LandedStop{Entry::nmi, true, ""});
+    r.stop(engine::LandedStop{Entry::nmi, true, true, ""});
     r.in_kernel(r.g.a, false, 4000);
     r.mark(Mark::handler_begin, static_cast<std::uint64_t>(Entry::nmi), 1);
     r.mark(Mark::handler_end, static_cast<std::uint64_t>(Entry::nmi), 1);
@@ -112,7 +112,7 @@ TEST(Literal, NmiInsideEnterDoesNotConfuseTheLedger) {
     const std::uint32_t pfn = r.g.cpu().cache.pfn[2];
     FakeGuest::push(r.g.cpu().hands, pfn);
     r.on_cpu_stack(abi::CpuStack::nmi);
-    r.stop(engine::LandedStop{Entry::nmi, true, ""});
+    r.stop(engine::LandedStop{Entry::nmi, true, true, ""});
     r.mark(Mark::handler_begin, static_cast<std::uint64_t>(Entry::nmi), 0);
     r.mark(Mark::handler_end, static_cast<std::uint64_t>(Entry::nmi), 0);
     EXPECT_CLEAN(r);

@@ -91,7 +91,7 @@ TEST(Picture, EverythingOnTwoCpusWithSleeperAndHands) {
     FakeGuest::push(r.g.cpu().hands, FakeGuest::pop(r.g.cpu().cache));
     r.on_cpu_stack(abi::CpuStack::nmi);
     r.cpus[0].nmi_masked = true;
-    stop_and_draw(r, engine::LandedStop{Entry::nmi, true, ""}, "everything.txt", {}, true);
+    stop_and_draw(r, engine::LandedStop{Entry::nmi, true, true, ""}, "everything.txt", {}, true);
 }
 
 TEST(Picture, LiesAreMarked) {

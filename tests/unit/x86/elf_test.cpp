@@ -55,6 +55,9 @@ class Image {
         return elf ? "(no error)" : elf.error().text;
     }
 
+    /// The label gets the name of the first function, as static functions of two files may have.
+    void name_the_label_start() { symbol(3, 1, 0x10000e, 0, STT_NOTYPE); }
+
     Elf64_Ehdr header{};
     Elf64_Phdr program{};
     Elf64_Shdr sections[5]{};
@@ -109,6 +112,18 @@ TEST(ElfReader, AnAddressIsDescribedByTheSymbolThatCoversIt) {
     EXPECT_EQ(elf->describe(Gva(0x10000e)), "label") << "a label without a size names its own address only";
     EXPECT_EQ(elf->describe(Gva(0x10000f)), "0x10000f");
     EXPECT_EQ(elf->describe(Gva(0)), "0x0");
+}
+
+TEST(ElfReader, EveryDescriptionLeadsBackToItsAddressAlsoWhereTwoSymbolsHaveOneName) {
+    Image image;
+    image.name_the_label_start();
+    const auto elf = image.parse();
+    ASSERT_TRUE(elf);
+    EXPECT_EQ(elf->describe(Gva(0x100000)), "start");
+    EXPECT_EQ(elf->find("start"), Gva(0x100000));
+    const std::string other = elf->describe(Gva(0x10000e));
+    EXPECT_EQ(other, "start.2");
+    EXPECT_EQ(elf->find(other), Gva(0x10000e));
 }
 
 TEST(ElfReader, TheHashTellsBuildsApart) {

@@ -280,8 +280,10 @@ void run(const std::string& packed) {
 int main() {
     mkdir("/proc", 0755);
     mkdir("/dev", 0755);
+    mkdir("/sys", 0755);
     mkdir("/tmp", 01777);
-    if (mount("proc", "/proc", "proc", 0, nullptr) != 0 || mount("dev", "/dev", "devtmpfs", 0, nullptr) != 0) {
+    if (mount("proc", "/proc", "proc", 0, nullptr) != 0 || mount("sys", "/sys", "sysfs", 0, nullptr) != 0 ||
+        mount("dev", "/dev", "devtmpfs", 0, nullptr) != 0) {
         give_up("mount");
     }
     const int console = open("/dev/console", O_RDWR | O_CLOEXEC);

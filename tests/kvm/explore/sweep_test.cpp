@@ -1,0 +1,192 @@
+// Sweeps over small workloads: what is covered, what rejoins, what is found, and that snapshots and parts change nothing.
+#include <cstdlib>
+#include <gtest/gtest.h>
+
+#include "tests/kvm/fixture.hpp"
+#include "vmm/explore/replay.hpp"
+#include "vmm/explore/sweep.hpp"
+#include "vmm/scenario/sentence.hpp"
+
+namespace stackrig::explore {
+namespace {
+
+using test::must;
+
+class SweepTest : public test::KvmTest {
+  protected:
+    void SetUp() override {
+        test::KvmTest::SetUp();
+        if (IsSkipped()) {
+            return;
+        }
+        const char* path = std::getenv("STACKRIG_GUEST");
+        guest.emplace(must(x86::Elf::load(path != nullptr ? path : "guest.elf")));
+        bench = std::make_unique<Bench>(Bench{system(), *guest, {}});
+    }
+    /// The scenario of `text`, which holds everything but the header.
+    const scenario::Scenario& scenario(const std::string& text) {
+        auto checked = scenario::check("schema = 1\nname = \"a\"\nwhy = \"A workload.\"\n" + text, "a.toml", GuestSymbols(*guest));
+        if (!checked) {
+            throw std::runtime_error(scenario::render(checked.error()));
+        }
+        scenarios.push_back(std::make_unique<scenario::Scenario>(std::move(checked->front())));
+        return *scenarios.back();
+    }
+    std::unique_ptr<Sweep> sweep_of(const scenario::Scenario& s, const SweepChecks& checks = {}) {
+        return must(Sweep::prepare(*bench, s, *s.sweep, checks));
+    }
+    static Cell total(const SweepResult& result, const std::string& event) {
+        Cell all;
+        for (const auto& [function, cells] : result.coverage) {
+            if (const auto found = cells.find(event); found != cells.end()) {
+                all.add(found->second);
+            }
+        }
+        return all;
+    }
+    static std::string all_findings(const SweepResult& result) {
+        std::string out;
+        for (const Finding& finding : result.findings) {
+            out += fmt::format("{} {} x{} at {} by {}\n", finding.key(), finding.text, finding.count, finding.where, finding.decisions.front());
+        }
+        return out;
+    }
+
+    std::optional<x86::Elf> guest;
+    std::unique_ptr<Bench> bench;
+    std::vector<std::unique_ptr<scenario::Scenario>> scenarios;
+};
+
+constexpr std::uint64_t everything = ~std::uint64_t{0};
+
+const std::string round_trip = R"(
+[threads.A]
+program = ["syscall null", "spin"]
+[run]
+schedule = ["run A until user #2", "run"]
+[explore]
+sweep = { events = ["nmi", "mc", "tick"], at = ["enter_from_user_mode", "enter", "exit_to_user_mode", "exit", "do_syscall_64", "entry_SYSCALL_64"] }
+)";
+
+TEST_F(SweepTest, EveryApplicableBoundaryOfTheHooksIsExecutedAndRejoinsTheTrunk) {
+    const auto sweep = sweep_of(scenario(round_trip), {.verify_restores = false, .repeat_every = 64});
+    const SweepResult result = must(sweep->run(0, everything));
+    EXPECT_TRUE(result.findings.empty()) << all_findings(result);
+    EXPECT_EQ(result.coverage.size(), 6u) << "the functions named";
+    for (const char* event : {"nmi", "mc"}) {
+        const Cell cell = total(result, event);
+        EXPECT_GT(cell.executed, 100u) << event;
+        EXPECT_EQ(cell.rejoined, cell.executed) << event << " interrupts kernel code transparently";
+        EXPECT_EQ(cell.host_skipped + cell.incomplete + cell.off_schedule, 0u) << event;
+    }
+    const Cell tick = total(result, "tick");
+    EXPECT_GT(tick.not_applicable.at("IF=0"), 0u);
+    EXPECT_EQ(tick.placements(), total(result, "nmi").placements()) << "every boundary is accounted for";
+}
+
+TEST_F(SweepTest, RestoresBetweenBranchesAreExact) {
+    const auto sweep = sweep_of(scenario(round_trip), {.verify_restores = true, .repeat_every = 0});
+    const std::uint64_t middle = sweep->boundaries() / 2;
+    EXPECT_TRUE(sweep->run(middle, 120)) << "all RAM and all registers were compared after each restore";
+}
+
+TEST_F(SweepTest, PartsInAnyOrderAddUpToTheWhole) {
+    const auto sweep = sweep_of(scenario(round_trip), {.verify_restores = false, .repeat_every = 0});
+    const SweepResult whole = must(sweep->run(0, everything));
+    SweepResult parts;
+    const std::uint64_t third = sweep->boundaries() / 3 + 1;
+    for (const std::uint64_t first : {2 * third, std::uint64_t{0}, third}) {
+        parts.add(must(sweep->run(first, third)));
+    }
+    EXPECT_EQ(parts.count, whole.count);
+    EXPECT_EQ(parts.runs, whole.runs);
+    EXPECT_EQ(parts.stops, whole.stops);
+    for (const char* event : {"nmi", "mc", "tick"}) {
+        EXPECT_EQ(total(parts, event).executed, total(whole, event).executed);
+        EXPECT_EQ(total(parts, event).rejoined, total(whole, event).rejoined);
+    }
+}
+
+const std::string literal_workload = R"(
+[guest]
+cache_pages = 3
+free_pages  = 0
+[guest.depth]
+nmi = "5K"
+[threads.A]
+program = ["syscall wait 1"]
+[threads.B]
+program = ["spin"]
+[threads.C]
+program = ["spin"]
+[run]
+schedule = ["run A until sleeps", "run B until user #2"]
+[explore]
+sweep = { events = ["nmi", "tick"] }
+)";
+
+TEST_F(SweepTest, TheLiteralSchemeIsRefutedByAWorkloadThatNamesNoPlaceAndEachFindingReplays) {
+    const scenario::Scenario& workload = scenario(literal_workload);
+    const auto sweep = sweep_of(workload);
+    const std::uint64_t last = sweep->boundaries();
+    const SweepResult result = must(sweep->run(last - 40, everything));  // around B's first user instructions
+    const auto found = [&](const std::string& id) {
+        return std::find_if(result.findings.begin(), result.findings.end(), [&](const Finding& f) { return f.id == id; });
+    };
+    ASSERT_NE(found("INV-9"), result.findings.end()) << "a deep NMI overflows the one page: " << all_findings(result);
+    ASSERT_NE(found("INV-21"), result.findings.end()) << "the reserve is held with IRQs on: " << all_findings(result);
+    for (const Finding& finding : result.findings) {
+        scenario::Scenario counterexample = workload;
+        const scenario::SourceText source("decision", finding.decisions.front());
+        scenario::Reporter reporter(source);
+        const GuestSymbols symbols(*guest);
+        const auto decision = scenario::read_decision(scenario::plain_piece(finding.decisions.front()), scenario::names_of(workload, symbols), reporter);
+        ASSERT_TRUE(decision) << finding.decisions.front();
+        // A second decision that the failure does not need.
+        const engine::Decision idle{engine::FailAllocation{.nth = 999}, "fail allocation #999"};
+        counterexample.plan.decisions = {*decision};
+        const Replayed replayed = must(replay(*bench, counterexample));
+        EXPECT_EQ(replayed.shown.finding.key(), finding.key());
+        EXPECT_EQ(replayed.trace_hash, finding.trace_hash) << "from boot as from the snapshot";
+        EXPECT_TRUE(replayed.not_reached.empty());
+        counterexample.plan.decisions = {idle, *decision};
+        const Shrunk shrunk = must(shrink(*bench, counterexample));
+        EXPECT_EQ(shrunk.decisions.size(), 1u);
+        EXPECT_EQ(shrunk.shown.shown.finding.key(), finding.key());
+    }
+}
+
+TEST_F(SweepTest, EveryAllocationIsMadeToFailOnceAndForEver) {
+    const auto sweep = sweep_of(scenario(R"(
+[guest]
+cache_pages = 0
+[threads.A]
+program = ["syscall null", "spin"]
+[run]
+schedule = ["run"]
+[explore]
+sweep = { events = ["alloc"] }
+)"));
+    const SweepResult result = must(sweep->run(0, everything));
+    EXPECT_GE(result.allocations, 3u);
+    EXPECT_EQ(total(result, "alloc").executed, result.allocations);
+    EXPECT_EQ(total(result, "alloc-all").executed, result.allocations);
+    EXPECT_EQ(total(result, "alloc-all").rejoined, 0u) << "a lasting failure has another future than none";
+}
+
+TEST_F(SweepTest, ARunThatIsNotCleanByItselfIsNotSwept) {
+    const scenario::Scenario& broken = scenario(R"(
+[threads.A]
+program = ["syscall null", "spin"]
+[run]
+schedule = ["run"]
+[check]
+finally = ["mapped(A) == 4"]
+[explore]
+sweep = { events = ["nmi"] }
+)");
+    EXPECT_NE(test::error_of(Sweep::prepare(*bench, broken, *broken.sweep, {})).find("needs a run that is clean by itself"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace stackrig::explore

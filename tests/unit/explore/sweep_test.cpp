@@ -1,0 +1,167 @@
+// Parts of sweeps add up, findings travel, counterexamples are scenarios, and the subset search is 1-minimal.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "vmm/cli/counterexample.hpp"
+#include "vmm/explore/replay.hpp"
+#include "vmm/explore/sweep_result.hpp"
+#include "vmm/report/sweep.hpp"
+
+namespace stackrig {
+namespace {
+
+using explore::Cell;
+using explore::Finding;
+using explore::SweepResult;
+
+Finding finding(const char* id, std::uint64_t boundary, std::uint64_t count) {
+    return {.verdict = "violation", .id = id, .object = "reserve of cpu0", .text = "It was seen.", .where = "cpu0", .picture = "[####]\n",
+            .decisions = {"inject nmi at A do_syscall_64+0x10 #2"}, .trace_hash = 0xfedcba9876543210, .count = count, .boundary = boundary};
+}
+
+SweepResult part(std::uint64_t first, std::uint64_t count) {
+    SweepResult r{.boundaries = 100, .first = first, .count = count, .runs = 3, .stops = 7};
+    r.coverage["enter"]["nmi"] = {.executed = 2, .rejoined = 1, .not_applicable = {{"IF=0", 4}}, .pruned = {{"P1", 1}}};
+    r.ignored = {"nothing"};
+    return r;
+}
+
+TEST(SweepParts, AddUpWhateverTheOrder) {
+    SweepResult a = part(0, 50);
+    a.findings = {finding("INV-19", 40, 2)};
+    SweepResult b = part(50, 50);
+    b.findings = {finding("INV-19", 60, 3), finding("INV-4", 55, 1)};
+    SweepResult forward;
+    forward.add(a);
+    forward.add(b);
+    SweepResult backward;
+    backward.add(b);
+    backward.add(a);
+    for (const SweepResult& r : {forward, backward}) {
+        EXPECT_EQ(r.count, 100u);
+        EXPECT_EQ(r.coverage.at("enter").at("nmi").executed, 4u);
+        EXPECT_EQ(r.coverage.at("enter").at("nmi").not_applicable.at("IF=0"), 8u);
+        EXPECT_EQ(r.coverage.at("enter").at("nmi").placements(), 14u);
+        ASSERT_EQ(r.findings.size(), 2u);
+        EXPECT_EQ(r.findings[0].id, "INV-19");
+        EXPECT_EQ(r.findings[0].boundary, 40u) << "the first placement, not the first part that came in";
+        EXPECT_EQ(r.findings[0].count, 5u);
+    }
+}
+
+TEST(SweepParts, SurviveTheStream) {
+    SweepResult r = part(3, 9);
+    r.findings = {finding("INV-9", 5, 1)};
+    const auto back = report::sweep_from_json(report::to_json(r));
+    ASSERT_TRUE(back) << back.error().text;
+    EXPECT_EQ(report::to_json(*back), report::to_json(r));
+    EXPECT_EQ(back->findings[0].trace_hash, 0xfedcba9876543210);
+    report::Json broken = report::to_json(r);
+    broken.erase("coverage");
+    EXPECT_FALSE(report::sweep_from_json(broken));
+}
+
+TEST(SweepStatement, SaysWhatIsMissing) {
+    SweepResult r = part(0, 90);
+    r.coverage["exit"]["nmi"] = {.executed = 3, .incomplete = 1, .host_skipped = 2};
+    const std::string text = report::coverage_statement(r, false);
+    EXPECT_NE(text.find("90 of 100 boundaries"), std::string::npos) << text;
+    EXPECT_NE(text.find("not executed: 3 of nmi in exit (2 skipped by the host, 1 out of budget)"), std::string::npos) << text;
+    EXPECT_NE(text.find("62.5 %"), std::string::npos) << text;
+    EXPECT_NE(text.find("INCOMPLETE"), std::string::npos) << text;
+    EXPECT_NE(text.find("IF=0"), std::string::npos) << text;
+    EXPECT_EQ(report::coverage_statement(part(0, 100), true).find("INCOMPLETE"), std::string::npos);
+    EXPECT_EQ(report::executed_percent(SweepResult{}), 100);
+}
+
+TEST(ObjectClass, LeavesFrameNumbersOut) {
+    EXPECT_EQ(explore::object_class("frame 0x3a1"), "frame #");
+    EXPECT_EQ(explore::object_class("P2 of B, frames 0x1 and 0x2f"), "P2 of B, frames # and #");
+    EXPECT_EQ(explore::object_class(""), "");
+}
+
+TEST(MinimalSubset, KeepsExactlyWhatIsNeeded) {
+    const auto needs = [](std::vector<std::size_t> wanted, unsigned& runs) {
+        return [wanted, &runs](const std::vector<std::size_t>& kept) -> Result<bool> {
+            ++runs;
+            return std::includes(kept.begin(), kept.end(), wanted.begin(), wanted.end());
+        };
+    };
+    for (const std::vector<std::size_t>& wanted : std::vector<std::vector<std::size_t>>{{0}, {19}, {3, 4}, {0, 19}, {2, 9, 17}, {}}) {
+        unsigned runs = 0;
+        const auto kept = explore::minimal_subset(20, needs(wanted, runs));
+        ASSERT_TRUE(kept);
+        EXPECT_EQ(*kept, wanted);
+        EXPECT_LT(runs, 400u);
+    }
+    unsigned runs = 0;
+    EXPECT_TRUE(explore::minimal_subset(0, needs({}, runs))->empty());
+    EXPECT_TRUE(explore::minimal_subset(1, needs({}, runs))->empty());
+}
+
+TEST(MinimalSubset, PassesErrorsOn) {
+    const auto broken = [](const std::vector<std::size_t>&) -> Result<bool> { return fail(ErrorKind::host, "gone"); };
+    EXPECT_FALSE(explore::minimal_subset(4, broken));
+}
+
+const std::string source = R"(schema = 1
+name   = "workload"   # a comment
+why    = "Why."
+expect = { violation = "INV-4",
+           also = ["INV-17"] }
+
+[threads.A]
+program = ["spin"]
+
+[run]
+decisions = ["inject mc at A x",
+             "inject mc at A y"]
+schedule = ["run"]
+
+[explore]
+sweep = { events = ["nmi"] }
+
+[check]
+finally = ["leaked == 0"]
+)";
+
+TEST(Counterexample, IsTheScenarioWithItsDecisions) {
+    const std::string text = cli::counterexample_text(source, "cx-inv-19-1", finding("INV-19", 1, 1), 0xabc, 0x123);
+    EXPECT_EQ(text, R"(schema = 1
+name = "cx-inv-19-1"
+expect = { violation = "INV-19" }
+why    = "Why."
+
+[threads.A]
+program = ["spin"]
+
+[run]
+decisions = ["inject nmi at A do_syscall_64+0x10 #2"]
+schedule = ["run"]
+
+[check]
+finally = ["leaked == 0"]
+
+[replay]
+guest = "0000000000000abc"
+trace = "0000000000000123"
+)");
+}
+
+TEST(Counterexample, GetsARunTableWhereThereIsNone) {
+    const std::string text = cli::counterexample_text("name = \"a\"\nschedule = [\"run\"]\n", "b", finding("", 1, 1), 1, 2);
+    EXPECT_NE(text.find("\n[run]\ndecisions = ["), std::string::npos) << text;
+    EXPECT_EQ(text.find("expect"), std::string::npos) << "a panic has no invariant to expect";
+}
+
+TEST(Counterexample, NamesDifferByWhatAndWhere) {
+    const Finding a = finding("INV-19", 1, 1);
+    Finding b = a;
+    b.decisions = {"inject mc at A do_syscall_64"};
+    EXPECT_NE(cli::counterexample_name(a), cli::counterexample_name(b));
+    EXPECT_TRUE(cli::counterexample_name(a).starts_with("cx-inv-19-"));
+}
+
+}  // namespace
+}  // namespace stackrig

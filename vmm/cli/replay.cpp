@@ -1,0 +1,161 @@
+// `replay` and `shrink`: runs with decisions, again.
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+
+#include "vmm/cli/commands.hpp"
+#include "vmm/cli/counterexample.hpp"
+#include "vmm/cli/gdb.hpp"
+#include "vmm/host/explore_requests.hpp"
+#include "vmm/report/sweep.hpp"
+
+namespace stackrig::cli {
+namespace {
+
+using host::Json;
+
+constexpr std::chrono::seconds patience{600};
+
+struct Opened {
+    CheckedSource source;
+    std::uint64_t guest = 0;
+    std::unique_ptr<host::Session> session;
+    std::unique_ptr<host::WorkerClient> worker;
+};
+
+Result<Opened> open(const ReplayOptions& options) {
+    Opened opened;
+    STACKRIG_TRY_ASSIGN(CheckedSources checked, check_sources({options.file}));
+    if (!checked.problems.empty()) {
+        return tl::make_unexpected(scenario::to_error(checked.problems));
+    }
+    opened.source = std::move(checked.good.front());
+    STACKRIG_TRY_ASSIGN(const x86::Elf guest, x86::Elf::load(build_paths().guest));
+    opened.guest = guest.build_hash();
+    const auto& recorded = opened.source.scenario.recorded;
+    if (recorded && recorded->guest != opened.guest && !options.force) {
+        return fail(ErrorKind::usage, fmt::format("{} was found with guest build {:016x}, this is {:016x}: its places may mean something else. "
+                                                  "--force replays it all the same",
+                                                  options.file, recorded->guest, opened.guest));
+    }
+    STACKRIG_TRY_ASSIGN(opened.session, host::Session::open({.kind = options.host, .nested_paging = options.npt, .paths = build_paths()}));
+    STACKRIG_TRY_ASSIGN(opened.worker, opened.session->start_worker());
+    return opened;
+}
+
+Json request_for(const Opened& opened, const char* what) {
+    return {{"do", what}, {"file", opened.source.source.file}, {"text", opened.source.source.text}, {"variant", opened.source.scenario.variant}};
+}
+
+/// The first line in which two traces differ.
+std::string first_difference(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+    for (std::size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+        const std::string left = i < a.size() ? a[i] : "(ended)";
+        const std::string right = i < b.size() ? b[i] : "(ended)";
+        if (left != right) {
+            return fmt::format("  first:  {}\n  second: {}\n", left, right);
+        }
+    }
+    return "  (the recorded stops are alike; a register that is not shown differs)\n";
+}
+
+Result<int> check_determinism(Opened& opened) {
+    Json request = request_for(opened, "replay");
+    request["trace"] = true;
+    STACKRIG_TRY_ASSIGN(const Json one, opened.worker->ask(request, patience));
+    STACKRIG_TRY_ASSIGN(const Json two, opened.worker->ask(request, patience));
+    if (one.at("trace_hash") == two.at("trace_hash") && one.at("stops") == two.at("stops")) {
+        fmt::print("deterministic: {} stops, trace {} twice\n", one.at("stops").get<std::uint64_t>(), one.at("trace_hash").get<std::string>());
+        return 0;
+    }
+    fmt::print("NONDET: two runs differ, for the first time here:\n{}",
+               first_difference(one.at("trace").get<std::vector<std::string>>(), two.at("trace").get<std::vector<std::string>>()));
+    return exit_host;
+}
+
+Result<int> replay_file(const ReplayOptions& options) {
+    STACKRIG_TRY_ASSIGN(Opened opened, open(options));
+    fmt::print("{}\n", opened.session->headline());
+    if (options.gdb) {
+        Json request = request_for(opened, "gdb");
+        request["at"] = options.to.empty() ? "end" : options.to;
+        STACKRIG_TRY(serve_gdb(*opened.worker, request, *options.gdb));
+        return 0;
+    }
+    if (!options.to.empty()) {
+        Json request = request_for(opened, "inspect");
+        request["at"] = options.to;
+        STACKRIG_TRY_ASSIGN(const Json answer, opened.worker->ask(request, patience));
+        fmt::print("{}", answer.value("text", ""));
+        return 0;
+    }
+    if (options.check_determinism) {
+        return check_determinism(opened);
+    }
+    Json request = request_for(opened, "replay");
+    request["trace"] = options.trace;
+    request["times"] = options.times;
+    STACKRIG_TRY_ASSIGN(const Json answer, opened.worker->ask(request, patience));
+    for (const auto& line : answer.at("trace")) {
+        fmt::print("{}\n", line.get<std::string>());
+    }
+    for (const auto& decision : answer.at("not_reached")) {
+        fmt::print("not reached: {}\n", decision.get<std::string>());
+    }
+    const std::string trace = answer.at("trace_hash").get<std::string>();
+    const bool failed = answer.at("how") == "failed";
+    if (failed) {
+        STACKRIG_TRY_ASSIGN(const explore::SweepResult one, report::sweep_from_json(Json{
+            {"boundaries", 0}, {"first", 0}, {"count", 0}, {"runs", 0}, {"stops", 0}, {"allocations", 0}, {"coverage", Json::object()},
+            {"findings", Json::array({answer.at("finding")})}, {"ignored", Json::array()}, {"trunk_seconds", 0}, {"seconds", 0}}));
+        fmt::print("{}{}\n", report::finding_text(one.findings.front()), one.findings.front().picture);
+    } else {
+        fmt::print("{}: nothing was violated\n", answer.at("how").get<std::string>());
+    }
+    const auto times = answer.at("runs").get<std::uint64_t>();
+    const auto same = answer.at("same").get<std::uint64_t>();
+    fmt::print("{} stops, trace {}{}\n", answer.at("stops").get<std::uint64_t>(), trace,
+               times > 1 ? fmt::format(", the same {} of {} times", same, times) : "");
+    const auto& recorded = opened.source.scenario.recorded;
+    if (recorded) {
+        const bool match = fmt::format("{:016x}", recorded->trace) == trace;
+        fmt::print("the trace {} the recorded one\n", match ? "is" : "is NOT");
+        return match && same == times ? 0 : 1;
+    }
+    return same == times ? (failed ? 1 : 0) : exit_host;
+}
+
+Result<int> shrink_file(const ReplayOptions& options) {
+    STACKRIG_TRY_ASSIGN(Opened opened, open(options));
+    fmt::print("{}\n", opened.session->headline());
+    STACKRIG_TRY_ASSIGN(const Json answer, opened.worker->ask(request_for(opened, "shrink"), patience));
+    explore::Finding finding;
+    answer.at("decisions").get_to(finding.decisions);
+    answer.at("finding").at("invariant").get_to(finding.id);
+    answer.at("finding").at("verdict").get_to(finding.verdict);
+    answer.at("finding").at("text").get_to(finding.text);
+    answer.at("finding").at("where").get_to(finding.where);
+    const std::uint64_t trace = std::stoull(answer.at("trace_hash").get<std::string>(), nullptr, 16);
+    const std::string name = counterexample_name(finding);
+    std::error_code ignored;
+    std::filesystem::create_directories(options.out, ignored);
+    const auto file = std::filesystem::path(options.out) / (name + ".toml");
+    std::ofstream(file) << counterexample_text(opened.source.source.text, name, finding, opened.guest, trace);
+    fmt::print("{}{} of {} decisions left after {} runs, 1-minimal\n  ./rig replay {}\n", report::finding_text(finding), finding.decisions.size(),
+               opened.source.scenario.plan.decisions.size(), answer.at("runs").get<std::uint64_t>(), file.string());
+    return 0;
+}
+
+}  // namespace
+
+int replay(const ReplayOptions& options) {
+    auto code = replay_file(options);
+    return code ? *code : report(code.error());
+}
+
+int shrink(const ReplayOptions& options) {
+    auto code = shrink_file(options);
+    return code ? *code : report(code.error());
+}
+
+}  // namespace stackrig::cli

@@ -1,0 +1,389 @@
+// `sweep`: every event at every boundary, shared out among workers, results as they come, counterexamples at the end.
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <unistd.h>
+
+#include "vmm/cli/commands.hpp"
+#include "vmm/cli/counterexample.hpp"
+#include "vmm/host/explore_requests.hpp"
+#include "vmm/report/sweep.hpp"
+
+namespace stackrig::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using explore::Finding;
+using explore::SweepResult;
+using host::Json;
+
+constexpr std::chrono::seconds patience{600};
+constexpr std::uint64_t least_part = 32;  ///< boundaries in one request
+constexpr std::uint64_t replays = 100;
+constexpr std::chrono::seconds quiet_interval{10};
+
+/// One worker with a host of its own: a virtual host runs one program at a time.
+struct Crew {
+    std::unique_ptr<host::Session> session;
+    std::unique_ptr<host::WorkerClient> worker;
+
+    static Result<Crew> hire(const SweepOptions& options) {
+        Crew crew;
+        STACKRIG_TRY_ASSIGN(crew.session, host::Session::open({.kind = options.host, .nested_paging = options.npt, .paths = build_paths()}));
+        STACKRIG_TRY_ASSIGN(crew.worker, crew.session->start_worker());
+        return crew;
+    }
+};
+
+/// What has been done, in memory and in the file, so that a killed sweep goes on where it was.
+class Ledger {
+  public:
+    Ledger(const SweepOptions& options, Json head) : options_(options), head_(std::move(head)) {}
+
+    Result<void> open() {
+        if (options_.jsonl.empty()) {
+            return {};
+        }
+        if (options_.resume) {
+            STACKRIG_TRY(read());
+        }
+        file_.open(options_.jsonl, options_.resume ? std::ios::app : std::ios::trunc);
+        if (!file_) {
+            return fail(ErrorKind::usage, fmt::format("{}: cannot be written", options_.jsonl));
+        }
+        if (!resumed_) {
+            file_ << head_.dump() << std::endl;
+        }
+        return {};
+    }
+    [[nodiscard]] bool done(std::uint64_t boundary) const { return done_.contains(boundary); }
+    void take(const SweepResult& part) {
+        for (std::uint64_t i = part.first; i < part.first + part.count; ++i) {
+            done_.insert(i);
+        }
+        total_.add(part);
+        if (file_.is_open()) {
+            Json line{{"v", 1}, {"t", "part"}};
+            line.update(report::to_json(part));
+            file_ << line.dump() << std::endl;  // flushed: whoever is killed loses no finished part
+        }
+    }
+    void write(const Json& line) {
+        if (file_.is_open()) {
+            file_ << line.dump() << std::endl;
+        }
+    }
+    [[nodiscard]] const SweepResult& total() const { return total_; }
+    [[nodiscard]] SweepResult& total() { return total_; }
+    [[nodiscard]] std::size_t boundaries_done() const { return done_.size(); }
+
+  private:
+    Result<void> read() {
+        std::ifstream in(options_.jsonl);
+        for (std::string line; std::getline(in, line);) {
+            const Json json = Json::parse(line, nullptr, false);
+            if (json.is_discarded()) {
+                continue;  // cut off when it was killed: that part is done again
+            }
+            if (json.value("t", "") == "sweep") {
+                resumed_ = true;
+                if (json != head_) {
+                    return fail(ErrorKind::usage, fmt::format("{} is of another sweep (scenario, guest or events differ): it cannot be resumed", options_.jsonl));
+                }
+            } else if (json.value("t", "") == "part") {
+                STACKRIG_TRY_ASSIGN(const SweepResult part, report::sweep_from_json(json));
+                if (!done_.contains(part.first)) {
+                    for (std::uint64_t i = part.first; i < part.first + part.count; ++i) {
+                        done_.insert(i);
+                    }
+                    total_.add(part);
+                }
+            }
+        }
+        return {};
+    }
+
+    const SweepOptions& options_;
+    Json head_;
+    std::ofstream file_;
+    std::set<std::uint64_t> done_;
+    SweepResult total_;
+    bool resumed_ = false;
+};
+
+/// Rate and time left: on a terminal all the time, elsewhere a line now and then.
+class Progress {
+  public:
+    explicit Progress(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) != 0) {}
+    void at(std::size_t done, std::size_t all, std::uint64_t runs) {
+        const auto now = std::chrono::steady_clock::now();
+        if (quiet_ || (!terminal_ && now - last_ < quiet_interval)) {
+            return;
+        }
+        last_ = now;
+        const double seconds = std::chrono::duration<double>(now - start_).count();
+        const double rate = static_cast<double>(runs) / std::max(seconds, 0.001);
+        const double left = done == 0 ? 0 : seconds * static_cast<double>(all - done) / static_cast<double>(done);
+        fmt::print(stderr, "{}{} of {} boundaries, {:.0f} runs/s, {:.0f} s left{}", terminal_ ? "\r\033[K" : "", done, all, rate, left, terminal_ ? "" : "\n");
+    }
+    void end() const {
+        if (!quiet_ && terminal_) {
+            fmt::print(stderr, "\r\033[K");
+        }
+    }
+
+  private:
+    bool quiet_;
+    bool terminal_;
+    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+    std::chrono::steady_clock::time_point last_ = start_;
+};
+
+class SweepRun {
+  public:
+    SweepRun(const SweepOptions& options, CheckedSource source, engine::SweepPlan plan, std::uint64_t guest)
+        : options_(options), source_(std::move(source)), plan_(std::move(plan)), guest_(guest),
+          ledger_(options, {{"v", 1}, {"t", "sweep"}, {"file", source_.source.file}, {"variant", source_.scenario.variant},
+                            {"guest", fmt::format("{:016x}", guest)}, {"plan", host::to_json(plan_)},
+                            {"text", source_.source.text}}) {}
+
+    Result<int> go() {
+        STACKRIG_TRY(ledger_.open());
+        STACKRIG_TRY_ASSIGN(Crew first, Crew::hire(options_));
+        if (!options_.quiet) {
+            fmt::print("{}\n", first.session->headline());
+        }
+        STACKRIG_TRY_ASSIGN(const SweepResult trunk, part(first, 0, 0));
+        boundaries_ = trunk.boundaries;
+        ledger_.total().boundaries = boundaries_;
+        share_out();
+        STACKRIG_TRY(work(std::move(first)));
+        progress_.end();
+        return conclude();
+    }
+
+  private:
+    Result<SweepResult> part(Crew& crew, std::uint64_t from, std::uint64_t count) {
+        STACKRIG_TRY_ASSIGN(const Json answer,
+                            crew.worker->ask({{"do", "sweep"}, {"file", source_.source.file}, {"text", source_.source.text},
+                                              {"variant", source_.scenario.variant}, {"plan", host::to_json(plan_)}, {"verify", options_.verify},
+                                              {"first", from}, {"count", count}},
+                                             patience));
+        const std::lock_guard lock(mutex_);
+        if (const auto never = answer.find("never_true"); count > 0 && never != answer.end() && !never->is_null()) {
+            never_true_.insert(never->get<std::string>());
+        }
+        ++answers_;
+        return report::sweep_from_json(answer);
+    }
+
+    void share_out() {
+        const std::uint64_t size = std::max(least_part, boundaries_ / (options_.jobs * std::uint64_t{16}) + 1);
+        for (std::uint64_t from = 0; from < boundaries_;) {
+            if (ledger_.done(from)) {
+                ++from;
+                continue;
+            }
+            std::uint64_t to = from;
+            while (to < boundaries_ && to - from < size && !ledger_.done(to)) {
+                ++to;
+            }
+            parts_.emplace_back(from, to - from);
+            from = to;
+        }
+    }
+
+    std::optional<std::pair<std::uint64_t, std::uint64_t>> next_part() {
+        const std::lock_guard lock(mutex_);
+        if (error_ || next_ == parts_.size()) {
+            return std::nullopt;
+        }
+        return parts_[next_++];
+    }
+
+    void labour(Crew crew) {
+        while (const auto mine = next_part()) {
+            auto done = part(crew, mine->first, mine->second);
+            const std::lock_guard lock(mutex_);
+            if (!done) {
+                error_ = done.error();
+                return;
+            }
+            ledger_.take(*done);
+            progress_.at(ledger_.boundaries_done(), boundaries_, ledger_.total().runs);
+        }
+        const std::lock_guard lock(mutex_);
+        idle_.push_back(std::move(crew));
+    }
+
+    Result<void> work(Crew first) {
+        std::vector<std::jthread> others;
+        for (std::uint32_t i = 1; i < options_.jobs && i < parts_.size(); ++i) {
+            others.emplace_back([this] {
+                auto crew = Crew::hire(options_);
+                if (!crew) {
+                    const std::lock_guard lock(mutex_);
+                    error_ = crew.error();
+                    return;
+                }
+                labour(std::move(*crew));
+            });
+        }
+        labour(std::move(first));
+        others.clear();  // joins
+        if (error_) {
+            return tl::make_unexpected(*error_);
+        }
+        return {};
+    }
+
+    Result<int> conclude() {
+        const SweepResult& total = ledger_.total();
+        const bool complete = ledger_.boundaries_done() == boundaries_;
+        const bool on_budget = report::executed_percent(total) == 100;
+        fmt::print("{}\n", report::coverage_statement(total, complete));
+        for (const Finding& finding : total.findings) {
+            STACKRIG_TRY(explain(finding));
+        }
+        const int code = verdict(complete && on_budget);
+        ledger_.write({{"v", 1}, {"t", "summary"}, {"findings", total.findings.size()}, {"complete", complete}, {"exit", code}});
+        return code;
+    }
+
+    /// The finding as a file of its own, shrunk and replayed.
+    Result<void> explain(Finding finding) {
+        const std::string name = counterexample_name(finding);
+        Crew& crew = idle_.front();
+        const auto ask = [&](Json request, const Finding& what, std::uint64_t trace) -> Result<Json> {
+            request["file"] = name + ".toml";
+            request["text"] = counterexample_text(source_.source.text, name, what, guest_, trace);
+            return crew.worker->ask(request, patience);
+        };
+        STACKRIG_TRY_ASSIGN(const Json shrunk, ask({{"do", "shrink"}}, finding, finding.trace_hash));
+        shrunk.at("decisions").get_to(finding.decisions);
+        const std::uint64_t trace = std::stoull(shrunk.at("trace_hash").get<std::string>(), nullptr, 16);
+        STACKRIG_TRY_ASSIGN(const Json replayed, ask({{"do", "replay"}, {"times", replays}}, finding, trace));
+        std::error_code ignored;
+        fs::create_directories(options_.out, ignored);
+        const fs::path file = fs::path(options_.out) / (name + ".toml");
+        std::ofstream(file) << counterexample_text(source_.source.text, name, finding, guest_, trace);
+        const auto same = replayed.at("same").get<std::uint64_t>();
+        fmt::print("{}  {} decision{}, 1-minimal, replayed {} of {}\n{}\n  ./rig replay {}\n\n", report::finding_text(finding), finding.decisions.size(),
+                   finding.decisions.size() == 1 ? "" : "s", same, replays, finding.picture, file.string());
+        ledger_.write({{"v", 1}, {"t", "finding"}, {"file", file.string()}, {"invariant", finding.id}, {"verdict", finding.verdict},
+                       {"object", finding.object}, {"decisions", finding.decisions}, {"count", finding.count}, {"replays", same}});
+        if (same != replays) {
+            nondeterministic_ = true;
+        }
+        return {};
+    }
+
+    int verdict(bool complete) {
+        const scenario::Expectation& expect = source_.scenario.expect;
+        bool unexpected = false;
+        bool seen = false;
+        for (const Finding& finding : ledger_.total().findings) {
+            const bool also = std::find(expect.also.begin(), expect.also.end(), finding.id) != expect.also.end();
+            seen = seen || (!expect.pass() && finding.id == expect.violation);
+            unexpected = unexpected || !(also || (!expect.pass() && finding.id == expect.violation));
+        }
+        if (nondeterministic_) {
+            fmt::print("NONDET: a counterexample did not replay {} of {} times\n", replays, replays);
+            return exit_host;
+        }
+        if (unexpected) {
+            fmt::print("{} distinct finding{}\n", ledger_.total().findings.size(), ledger_.total().findings.size() == 1 ? "" : "s");
+            return 1;
+        }
+        if (!never_true_.empty() && never_true_.size() == 1 && !expect.pass() == false) {
+            fmt::print("VACUOUS: \"{}\" was never true\n", *never_true_.begin());
+            return 1;
+        }
+        if (!expect.pass() && !seen) {
+            fmt::print("unexpected pass: {} was expected to be found and was not\n", expect.violation);
+            return 1;
+        }
+        fmt::print("{}\n", !complete ? "INCOMPLETE" : expect.pass() ? "clean" : "as expected");
+        return complete ? 0 : 1;
+    }
+
+    const SweepOptions& options_;
+    CheckedSource source_;
+    engine::SweepPlan plan_;
+    std::uint64_t guest_;
+    Ledger ledger_;
+    Progress progress_{options_.quiet};
+    std::mutex mutex_;  // guards everything below, and ledger_ and progress_ while several work
+    std::uint64_t boundaries_ = 0;
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> parts_;
+    std::size_t next_ = 0;
+    std::optional<Error> error_;
+    std::vector<Crew> idle_;
+    std::set<std::string> never_true_;
+    std::uint64_t answers_ = 0;
+    bool nondeterministic_ = false;
+};
+
+Result<engine::SweepPlan> plan_of(const SweepOptions& options, const scenario::Scenario& scenario) {
+    engine::SweepPlan plan = scenario.sweep.value_or(engine::SweepPlan{});
+    if (!options.events.empty()) {
+        plan.events.clear();
+        plan.allocations = false;
+    }
+    for (const std::string& word : options.events) {
+        if (auto event = scenario::sweep_event(word)) {
+            plan.events.push_back(std::move(*event));
+        } else if (word == "alloc") {
+            plan.allocations = true;
+        } else {
+            return fail(ErrorKind::usage, fmt::format("\"{}\" is nothing to sweep; there are {}", word, fmt::join(scenario::sweep_words(), ", ")));
+        }
+    }
+    if (plan.events.empty() && !plan.allocations) {
+        return fail(ErrorKind::usage, fmt::format("{} has no [explore] table: say what to sweep, for example --events nmi,irq,mc", scenario.file));
+    }
+    if (!options.at.empty()) {
+        plan.functions = options.at;
+    }
+    return plan;
+}
+
+}  // namespace
+
+int sweep(const SweepOptions& options) {
+    auto checked = check_sources({options.file});
+    if (!checked) {
+        return report(checked.error());
+    }
+    if (!checked->problems.empty()) {
+        fmt::print(stderr, "{}Nothing was run.\n", scenario::render(checked->problems));
+        return exit_usage;
+    }
+    auto guest = x86::Elf::load(build_paths().guest);
+    if (!guest) {
+        return report(guest.error());
+    }
+    for (const std::string& function : options.at) {
+        if (!guest->find(function)) {
+            return report({ErrorKind::usage, fmt::format("--at {}: the guest has no such function", function)});
+        }
+    }
+    const auto wanted = std::find_if(checked->good.begin(), checked->good.end(),
+                                     [&](const CheckedSource& s) { return s.scenario.variant == options.variant; });
+    if (wanted == checked->good.end()) {
+        return report({ErrorKind::usage, fmt::format("{} has no variant \"{}\"", options.file, options.variant)});
+    }
+    auto plan = plan_of(options, wanted->scenario);
+    if (!plan) {
+        return report(plan.error());
+    }
+    auto code = SweepRun(options, *wanted, std::move(*plan), guest->build_hash()).go();
+    return code ? *code : report(code.error());
+}
+
+}  // namespace stackrig::cli

@@ -1,0 +1,188 @@
+// What the exits of a run mean, and showing them as stops.
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "guest/abi/layout.hpp"
+#include "vmm/engine/session.hpp"
+#include "vmm/machine/deliver.hpp"
+
+namespace stackrig::engine {
+namespace {
+
+template <class... Ts>
+struct Cases : Ts... {
+    using Ts::operator()...;
+};
+template <class... Ts>
+Cases(Ts...) -> Cases<Ts...>;
+
+}  // namespace
+
+void Session::end(RunEnd how, std::string detail) {
+    now_.over = true;
+    now_.outcome.end = how;
+    now_.outcome.detail = std::move(detail);
+}
+
+Result<void> Session::refresh() {
+    kvm::Vcpu& vcpu = machine_->vcpu(now_.active);
+    STACKRIG_TRY_ASSIGN(const kvm::Regs r, vcpu.regs());
+    STACKRIG_TRY_ASSIGN(const kvm::Sregs s, vcpu.sregs());
+    STACKRIG_TRY_ASSIGN(const kvm::Events e, vcpu.events());
+    now_.cpus[now_.active.value()] = {
+        .cpu = now_.active, .rip = Gva(r.rip), .rsp = Gva(r.rsp), .rflags = r.rflags, .cs = s.cs.selector, .cr2 = Gva(s.cr2),
+        .cr3 = Gpa(s.cr3), .gs_base = Gva(s.gs.base), .kernel_gs_base = {}, .nmi_masked = e.nmi.masked != 0,
+        .gpr = {r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15}};
+    return {};
+}
+
+Stop Session::last_stop() const {
+    return {.index = now_.outcome.stops, .step = now_.step, .cpu = now_.active, .cause = now_.last_cause, .cpus = now_.cpus,
+            .memory = machine_->clean_memory()};
+}
+
+Result<void> Session::show(StopCause cause, std::optional<Gva> breakpoint) {
+    STACKRIG_TRY(refresh());
+    now_.tracker.observe(now_.active, cause);
+    now_.fruitless = now_.tracker.relaxing(now_.active) ? now_.fruitless + 1 : 0;
+    now_.chosen = false;
+    ++now_.outcome.stops;
+    now_.last_cause = cause;
+    const Stop stop = last_stop();
+    now_.trace.add(stop);
+    now_.reached = now_.tracker.reached(now_.active, cause, breakpoint);
+    if (!observer_.at_stop(stop)) {
+        end(RunEnd::observer, "");
+        return {};
+    }
+    if (looker_) {
+        looker_->observe(now_.active, cause);
+        if (looker_->reached(now_.active, cause, breakpoint)) {
+            end(RunEnd::looked, "");
+            return {};
+        }
+    }
+    if (now_.outcome.stops >= plan_.max_stops) {
+        const Step* const step = current_step();
+        end(RunEnd::budget, fmt::format("the budget of {} stops is used up in step {} (\"{}\")", plan_.max_stops, now_.step + 1,
+                                        step != nullptr ? step->text : ""));
+    }
+    return {};
+}
+
+std::string Session::guest_text(const CpuState& cpu) const {
+    constexpr std::size_t longest = 200;
+    std::string text(std::min<std::size_t>(cpu.gpr[4], longest), '\0');
+    const Gva at(cpu.gpr[5]);
+    if (at.value() < abi::kernel_map_base ||
+        !machine_->clean_memory().read(Gpa(at.value() - abi::kernel_map_base), std::as_writable_bytes(std::span(text)))) {
+        return fmt::format("(a message at {}, outside the kernel image)", at);
+    }
+    return text;
+}
+
+Result<void> Session::on_out(const kvm::IoOut& out) {
+    STACKRIG_TRY(refresh());
+    const CpuState& cpu = here();
+    const std::uint64_t a = cpu.gpr[5];
+    const std::uint64_t b = cpu.gpr[4];
+    const std::uint64_t c = cpu.gpr[3];
+    if (out.port == static_cast<std::uint16_t>(abi::Port::user_mark)) {
+        return show(UserMarkStop{static_cast<abi::UserMark>(out.value), a});
+    }
+    if (out.port == static_cast<std::uint16_t>(abi::Port::ipi)) {
+        return on_ipi(out);
+    }
+    if (out.port != static_cast<std::uint16_t>(abi::Port::mark)) {
+        end(RunEnd::broken, fmt::format("the guest wrote {:#x} to port {:#x}, which is none of the rig's", out.value, out.port));
+        return {};
+    }
+    const auto mark = static_cast<abi::Mark>(out.value);
+    if (mark == abi::Mark::warn || mark == abi::Mark::panic) {
+        now_.outcome.console.push_back(guest_text(cpu));
+    }
+    STACKRIG_TRY(show(MarkStop{mark, {a, b, c}}));
+    if (mark == abi::Mark::panic && !now_.over) {
+        end(RunEnd::panic, fmt::format("the guest panicked: {}", now_.outcome.console.back()));
+    }
+    return {};
+}
+
+Result<void> Session::on_ipi(const kvm::IoOut& out) {
+    const CpuId target{static_cast<std::uint32_t>(here().gpr[5])};
+    const Vector vector{static_cast<std::uint8_t>(out.value)};
+    if (target.value() >= machine_->cpus()) {
+        end(RunEnd::broken, fmt::format("the guest sent an interrupt to {}, which does not exist", target));
+        return {};
+    }
+    auto& waiting = now_.pending_irqs[target.value()];
+    if (vector == Vector{0}) {
+        now_.tracker.start(target);
+        STACKRIG_TRY(machine_->start_cpu(target));
+        waiting.clear();
+        steppers_[target.value()].reset();
+    } else if (!now_.tracker.is_down(target) &&
+               std::none_of(waiting.begin(), waiting.end(), [vector](const Event& e) { return e.vector == vector; })) {
+        // One bit of the IRR per vector: a second one before the first is taken is lost (SDM 3A 11.8.4).
+        waiting.push_back({.kind = EventKind::irq, .vector = vector, .text = fmt::format("IPI {:#x} from {}", vector.value(), now_.active)});
+    }
+    now_.tracker.disturb(target);
+    return show(IpiStop{target, vector});
+}
+
+Result<void> Session::on_in() {
+    STACKRIG_TRY(refresh());
+    const CpuState cpu = here();
+    const auto choice = static_cast<abi::Choice>(cpu.gpr[5]);
+    std::uint32_t answer = now_.tracker.answer(choice, cpu.gpr[4], cpu.gpr[3]);
+    if (choice == abi::Choice::alloc && fails_by_decision(static_cast<std::uint32_t>(cpu.gpr[3]))) {
+        answer = 0;
+    }
+    STACKRIG_TRY(machine_->vcpu(now_.active).complete_io_in(answer));
+    return show(ChoiceStop{choice, {cpu.gpr[4], cpu.gpr[3]}, answer});
+}
+
+/// Delivers an interrupt that waits, if the CPU takes it here; else asks for an exit where it would, when `window`.
+Result<bool> Session::take_pending_irq(bool window) {
+    if (now_.pending_irqs[now_.active.value()].empty()) {
+        return false;
+    }
+    STACKRIG_TRY_ASSIGN(const auto why_not, machine::refusal(*machine_, now_.active, machine::Delivery::interrupt));
+    if (why_not) {
+        machine_->vcpu(now_.active).request_interrupt_window(window);
+        return false;
+    }
+    STACKRIG_TRY(open_window());
+    return true;
+}
+
+Result<void> Session::open_window() {
+    machine_->vcpu(now_.active).request_interrupt_window(false);
+    auto& waiting = now_.pending_irqs[now_.active.value()];
+    const Event first = waiting.front();
+    waiting.erase(waiting.begin());
+    return deliver(first);
+}
+
+Result<void> Session::on_exit(const kvm::Exit& exit) {
+    return std::visit(
+        Cases{[this](const kvm::IoOut& out) { return on_out(out); },
+              [this](const kvm::IoIn&) { return on_in(); },
+              [this](const kvm::Hlt&) { return show(HaltStop{}); },
+              [this](const kvm::IrqWindow&) { return open_window(); },
+              [this](const kvm::Interrupted&) -> Result<void> {
+                  STACKRIG_TRY(refresh());
+                  end(RunEnd::stuck, fmt::format("the guest ran for {} ms without coming back; it is at {}", options_.patience.count(),
+                                                 guest_.describe(here().rip)));
+                  return {};
+              },
+              [&](const auto&) -> Result<void> {
+                  STACKRIG_TRY(refresh());
+                  end(RunEnd::broken, fmt::format("{} at {} (RSP {}, CR2 {})", kvm::describe(exit), guest_.describe(here().rip), here().rsp,
+                                                  here().cr2));
+                  return {};
+              }},
+        exit);
+}
+
+}  // namespace stackrig::engine

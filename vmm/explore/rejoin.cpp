@@ -1,0 +1,161 @@
+// Whether a run has rejoined the trunk: equal machines, but for memory that nobody will read before writing it.
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+
+#include "guest/abi/layout.hpp"
+#include "vmm/explore/trunk.hpp"
+
+namespace stackrig::explore {
+namespace {
+
+constexpr std::uint64_t accessed_and_dirty = 0x60;  // of a page-table entry (SDM 3A 4.8)
+constexpr std::size_t most_pages = 64;
+
+/// What the machine-check banks have logged is read by nobody.
+machine::CpuSnapshot without_logs(machine::CpuSnapshot cpu) {
+    for (kvm::Msr& msr : cpu.msrs) {
+        if (msr.index >= 0x400 && msr.index < 0x404) {
+            msr.value = 0;
+        }
+    }
+    return cpu;
+}
+
+bool same_but_for_accessed_and_dirty(std::span<const std::byte> a, std::span<const std::byte> b) {
+    for (std::size_t at = 0; at < a.size(); at += sizeof(std::uint64_t)) {
+        std::uint64_t left = 0;
+        std::uint64_t right = 0;
+        std::memcpy(&left, a.data() + at, sizeof left);
+        std::memcpy(&right, b.data() + at, sizeof right);
+        if (((left ^ right) & ~accessed_and_dirty) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+}  // namespace
+
+std::uint64_t registers_key(const engine::Session::State& run) {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    const auto mix = [&hash](std::uint64_t word) { hash = (hash ^ word) * 0x100000001b3; };
+    const engine::CpuState& cpu = run.cpus[run.active.value()];
+    mix(run.active.value() | run.step << 8);
+    mix(cpu.rip.value());
+    mix(cpu.rflags);
+    for (const std::uint64_t reg : cpu.gpr) {
+        mix(reg);
+    }
+    return hash;
+}
+
+std::vector<std::string> Trunk::ignored() {
+    return {"bytes below the stack pointer of a thread's stack, and the whole stack of a thread in user mode",
+            "the entry, IRQ and IST stacks of a CPU that runs on none of them",
+            "the contents of frames in a cache, a reserve or on the free list",
+            "accessed and dirty bits of page tables",
+            "what machine-check banks have logged",
+            "how often marks were raised, unless a predicate of the scenario asks for it",
+            "the number of stops so far"};
+}
+
+/// The first byte of `page` from which on its contents matter, page_size if none does.
+std::size_t Trunk::alive_from(Pfn page) const {
+    const oracle::View& view = watch_->oracle().view();
+    using Where = oracle::StackPointer::Where;
+    const auto below = [](Gva sp, Gva base) -> std::size_t {
+        return sp <= base ? 0 : std::min<std::uint64_t>(sp - base, page_size);
+    };
+    if (const auto found = cpu_stacks_.find(page.value()); found != cpu_stacks_.end()) {
+        const oracle::CpuView& cpu = view.cpu(found->second.cpu);
+        if (cpu.regs.user_mode() || cpu.rsp.where == Where::thread_stack || cpu.rsp.where == Where::user) {
+            return page_size;
+        }
+        const bool here = cpu.rsp.where == Where::cpu_stack && cpu.rsp.stack == found->second.stack;
+        return here ? below(cpu.regs.rsp, found->second.base) : 0;
+    }
+    const oracle::Place place = view.frames->at(page).solid;
+    switch (place.kind) {
+        case oracle::PlaceKind::cache:
+        case oracle::PlaceKind::reserve:
+        case oracle::PlaceKind::free_list: return page_size;
+        case oracle::PlaceKind::stack_page: break;
+        default: return 0;
+    }
+    const auto owner = view.slots[place.owner].owner;
+    if (!owner) {
+        return 0;
+    }
+    const Gva base(abi::stack_page(place.owner, place.page));
+    for (const oracle::CpuView& cpu : view.cpus) {
+        if (cpu.running == owner) {
+            if (cpu.regs.user_mode()) {
+                return page_size;
+            }
+            const bool on_it = cpu.rsp.where == Where::thread_stack && cpu.rsp.slot.value() == place.owner;
+            return on_it ? below(cpu.regs.rsp, base) : 0;
+        }
+    }
+    return below(Gva(view.thread(*owner).saved_rsp), base);
+}
+
+Result<bool> Trunk::same_memory(const machine::Snapshot& there) {
+    STACKRIG_TRY_ASSIGN(const auto differing, snapshots_->differing(there, most_pages));
+    const oracle::View& view = watch_->oracle().view();
+    for (const machine::Snapshots::Difference& difference : differing) {
+        const auto is = session_->machine().memory().bytes().subspan(to_gpa(difference.page).value(), page_size);
+        const auto was = snapshots_->page_of(there, difference.page);
+        if (view.use(difference.page) == abi::FrameUse::page_table && same_but_for_accessed_and_dirty(is, was)) {
+            continue;
+        }
+        const std::size_t from = alive_from(difference.page);
+        if (std::memcmp(is.data() + from, was.data() + from, page_size - from) != 0) {
+            const auto at = std::mismatch(is.begin() + static_cast<std::ptrdiff_t>(from), is.end(), was.begin() + static_cast<std::ptrdiff_t>(from)).first;
+            difference_ = fmt::format("memory at {:#x} (frame {}, use {})",
+                                      to_gpa(difference.page).value() + static_cast<std::size_t>(at - is.begin()), difference.page,
+                                      static_cast<unsigned>(view.use(difference.page)));
+            return false;
+        }
+    }
+    return differing.size() < most_pages;
+}
+
+Result<bool> Trunk::same_machine(const machine::Snapshot& there) {
+    for (std::uint32_t i = 0; i < session_->machine().cpus(); ++i) {
+        STACKRIG_TRY_ASSIGN(const machine::CpuSnapshot cpu, machine::capture(session_->machine().vcpu(CpuId{i})));
+        const machine::CpuSnapshot is = without_logs(cpu);
+        const machine::CpuSnapshot was = without_logs(there.cpu(CpuId{i}));
+        if (!(is == was)) {
+            difference_ = machine::differences(is, was);
+            return false;
+        }
+    }
+    return same_memory(there);
+}
+
+Result<std::optional<std::size_t>> Trunk::rejoined() {
+    difference_.clear();
+    const auto found = by_registers_.find(registers_key(session_->state()));
+    if (found == by_registers_.end()) {
+        return std::nullopt;
+    }
+    for (const std::size_t at : found->second) {
+        const Moment& there = boundaries_[at].moment;
+        if (!session_->state().same_future(there.run)) {
+            difference_ = "the run's own state";
+            continue;
+        }
+        if (!watch_->same_future(*there.watch)) {
+            difference_ = "what the oracle remembers";
+            continue;
+        }
+        STACKRIG_TRY_ASSIGN(const bool same, same_machine(there.machine));
+        if (same) {
+            return at;
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace stackrig::explore

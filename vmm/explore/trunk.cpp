@@ -1,0 +1,105 @@
+// Walking the trunk, and going back to it.
+#include "vmm/explore/trunk.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "guest/abi/layout.hpp"
+#include "vmm/engine/tracker.hpp"
+
+namespace stackrig::explore {
+engine::Place place_of(const Boundary& boundary, const engine::RunPlan& plan, const x86::Elf& guest) {
+    engine::Place place{.kind = engine::Place::Kind::symbol, .address = boundary.rip, .occurrence = boundary.occurrence};
+    if (boundary.thread >= plan.guest.cpus) {
+        place.thread = boundary.thread - plan.guest.cpus;
+    }
+    place.symbol = guest.describe(boundary.rip);
+    place.symbol = place.symbol.substr(0, place.symbol.find('+'));
+    return place;
+}
+
+Trunk::Trunk(const Bench& bench, const scenario::Scenario& scenario)
+    : bench_(bench), scenario_(scenario), symbols_(bench.guest), names_(scenario::names_of(scenario, symbols_)) {}
+
+Result<std::unique_ptr<Trunk>> Trunk::walk(const Bench& bench, const scenario::Scenario& scenario) {
+    std::unique_ptr<Trunk> trunk(new Trunk(bench, scenario));
+    STACKRIG_TRY_ASSIGN(const Gpa state, kernel_state(bench.guest));
+    trunk->watch_ = std::make_unique<Watch>(scenario, trunk->names_, state, [&bench](Gva address) { return bench.guest.describe(address); });
+    STACKRIG_TRY_ASSIGN(trunk->session_, engine::Session::create(bench.system, bench.guest, scenario.plan, *trunk->watch_, {}));
+    STACKRIG_TRY(trunk->boot());
+    STACKRIG_TRY(trunk->step_through());
+    return trunk;
+}
+
+Result<void> Trunk::boot() {
+    for (;;) {
+        STACKRIG_TRY_ASSIGN(const bool ready, session_->poise());
+        if (!ready || !session_->state().booting) {
+            break;
+        }
+        STACKRIG_TRY(session_->go());
+    }
+    STACKRIG_TRY_ASSIGN(snapshots_, machine::Snapshots::begin(session_->machine()));
+    STACKRIG_TRY_ASSIGN(const machine::AddressSpace space, session_->machine().address_space(CpuId{0}));
+    for (std::uint32_t cpu = 0; cpu < scenario_.plan.guest.cpus; ++cpu) {
+        for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(abi::CpuStack::count); ++i) {
+            const auto stack = static_cast<abi::CpuStack>(i);
+            for (unsigned page = 1; page <= abi::cpu_stack_pages[i]; ++page) {
+                const Gva base(abi::cpu_stack_top(cpu, stack) - page * page_size);
+                if (const auto at = space.physical(base)) {
+                    cpu_stacks_[to_pfn(*at).value()] = {CpuId{cpu}, stack, base};
+                }
+            }
+        }
+    }
+    return {};
+}
+
+Result<Moment> Trunk::take() {
+    STACKRIG_TRY_ASSIGN(machine::Snapshot machine, snapshots_->take());
+    return Moment{std::move(machine), session_->state(), std::make_shared<Watch::State>(watch_->save())};
+}
+
+Result<void> Trunk::keep(bool after_stop) {
+    if (after_stop || !watch_state_) {
+        watch_state_ = std::make_shared<Watch::State>(watch_->save());
+    }
+    STACKRIG_TRY_ASSIGN(machine::Snapshot machine, snapshots_->take());
+    const engine::Session::State& run = session_->state();
+    const machine::CpuSnapshot& cpu = machine.cpu(run.active);
+    Boundary boundary{.moment = {machine, run, watch_state_}, .cpu = run.active, .thread = run.tracker.current(run.active),
+                      .rip = Gva(cpu.regs.rip), .user_mode = (cpu.sregs.cs.selector & 3) == 3, .after_stop = after_stop};
+    if (after_stop) {
+        by_registers_[registers_key(run)].push_back(boundaries_.size());
+    }
+    boundaries_.push_back(std::move(boundary));
+    return {};
+}
+
+Result<void> Trunk::step_through() {
+    std::map<std::pair<std::uint32_t, Gva>, std::uint32_t> visits;
+    std::uint64_t stops = ~std::uint64_t{0};
+    for (;;) {
+        STACKRIG_TRY_ASSIGN(const bool ready, session_->poise());
+        if (!ready) {
+            break;
+        }
+        STACKRIG_TRY(keep(session_->state().outcome.stops != stops));
+        Boundary& last = boundaries_.back();
+        last.occurrence = ++visits[{last.thread, last.rip}];
+        stops = session_->state().outcome.stops;
+        STACKRIG_TRY(session_->step());
+    }
+    session_->stop_stepping();
+    outcome_ = session_->finish();
+    return {};
+}
+
+Result<void> Trunk::restore(const Moment& moment) {
+    STACKRIG_TRY(snapshots_->restore(moment.machine));
+    watch_->restore(*moment.watch);
+    return session_->restore(moment.run);
+}
+
+}  // namespace stackrig::explore
