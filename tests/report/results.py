@@ -34,7 +34,7 @@ def code(text="f(x);"):
 
 
 def violation(id="INV-19", text="A second one is needed.", **more):
-    return {"id": id, "text": text, "where": "cpu0 thread B enter+0x26d", "step": "run B until mark(enter.short)", "stop": 32,
+    return {"id": id, "object": "reserve of cpu0", "text": text, "where": "cpu0 thread B enter+0x26d", "step": "run B until mark(enter.short)", "stop": 32,
             "picture": "A [#RRR]\nB [#...]\n", "line": 7, "moment": timeline([32]), "before": registers(), "before_stop": 31, "code": code(text), "access": text} | more
 
 

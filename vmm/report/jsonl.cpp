@@ -76,6 +76,7 @@ Json violation_line(const RunInfo& info, const explore::ScenarioResult& r, const
     line["file"] = r.file;
     line["line"] = v.line;
     line["invariant"] = v.text;
+    line["object"] = v.object;
     line["claim"] = r.claims;
     line["expected"] = v.id == r.expected_id;
     line["where"] = v.where;
