@@ -111,6 +111,7 @@ class Session {
     Result<void> open_window();
     Result<bool> take_pending_irq(bool window);
     Result<void> show(StopCause cause, std::optional<Gva> breakpoint = std::nullopt);
+    Result<void> show_as_read(StopCause cause, std::optional<Gva> breakpoint = std::nullopt);
     Result<void> refresh();
     [[nodiscard]] Stop last_stop() const;
     [[nodiscard]] const CpuState& here() const { return now_.cpus[now_.active.value()]; }

@@ -41,8 +41,8 @@ Stop Session::last_stop() const {
             .memory = machine_->clean_memory()};
 }
 
-Result<void> Session::show(StopCause cause, std::optional<Gva> breakpoint) {
-    STACKRIG_TRY(refresh());
+/// Where the registers have not been changed since refresh().
+Result<void> Session::show_as_read(StopCause cause, std::optional<Gva> breakpoint) {
     now_.tracker.observe(now_.active, cause);
     now_.fruitless = now_.tracker.relaxing(now_.active) ? now_.fruitless + 1 : 0;
     now_.chosen = false;
@@ -70,6 +70,11 @@ Result<void> Session::show(StopCause cause, std::optional<Gva> breakpoint) {
     return {};
 }
 
+Result<void> Session::show(StopCause cause, std::optional<Gva> breakpoint) {
+    STACKRIG_TRY(refresh());
+    return show_as_read(std::move(cause), breakpoint);
+}
+
 std::string Session::guest_text(const CpuState& cpu) const {
     constexpr std::size_t longest = 200;
     std::string text(std::min<std::size_t>(cpu.gpr[4], longest), '\0');
@@ -88,7 +93,7 @@ Result<void> Session::on_out(const kvm::IoOut& out) {
     const std::uint64_t b = cpu.gpr[4];
     const std::uint64_t c = cpu.gpr[3];
     if (out.port == static_cast<std::uint16_t>(abi::Port::user_mark)) {
-        return show(UserMarkStop{static_cast<abi::UserMark>(out.value), a});
+        return show_as_read(UserMarkStop{static_cast<abi::UserMark>(out.value), a});
     }
     if (out.port == static_cast<std::uint16_t>(abi::Port::ipi)) {
         return on_ipi(out);
@@ -101,7 +106,7 @@ Result<void> Session::on_out(const kvm::IoOut& out) {
     if (mark == abi::Mark::warn || mark == abi::Mark::panic) {
         now_.outcome.console.push_back(guest_text(cpu));
     }
-    STACKRIG_TRY(show(MarkStop{mark, {a, b, c}}));
+    STACKRIG_TRY(show_as_read(MarkStop{mark, {a, b, c}}));
     if (mark == abi::Mark::panic && !now_.over) {
         end(RunEnd::panic, fmt::format("the guest panicked: {}", now_.outcome.console.back()));
     }

@@ -6,6 +6,7 @@
 
 #include "guest/abi/layout.hpp"
 #include "vmm/engine/runner.hpp"
+#include "vmm/explore/sweep_scenario.hpp"
 #include "vmm/explore/verdict.hpp"
 #include "vmm/explore/watch.hpp"
 
@@ -68,6 +69,9 @@ Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario
         result.verdict = Verdict::skip;
         result.reason = fmt::format("this host lacks {}; ./rig doctor shows what it can do", *missing);
         return result;
+    }
+    if (scenario.sweep) {
+        return run_sweep(bench, scenario);
     }
     const GuestSymbols symbols(bench.guest);
     const scenario::Names names = scenario::names_of(scenario, symbols);

@@ -1,0 +1,77 @@
+// The verdict on a whole sweep.
+#include "vmm/explore/sweep_scenario.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "vmm/explore/sweep.hpp"
+
+namespace stackrig::explore {
+namespace {
+
+Cell total_of(const SweepResult& sweep) {
+    Cell total;
+    for (const auto& [function, cells] : sweep.coverage) {
+        for (const auto& [event, cell] : cells) {
+            total.add(cell);
+        }
+    }
+    return total;
+}
+
+Judged judge_sweep(const SweepResult& sweep, const Watch& watch, const scenario::Expectation& expect) {
+    const auto expected = [&](const Finding& f) {
+        return (!expect.pass() && f.id == expect.violation) || std::find(expect.also.begin(), expect.also.end(), f.id) != expect.also.end();
+    };
+    const auto other = std::find_if_not(sweep.findings.begin(), sweep.findings.end(), expected);
+    if (other != sweep.findings.end()) {
+        return {Verdict::fail, fmt::format("{} {} by \"{}\": {}", other->verdict, other->id, other->decisions.front(), other->text)};
+    }
+    const Cell total = total_of(sweep);
+    if (total.incomplete > 0) {
+        return {Verdict::incomplete, fmt::format("{} placements ran out of their budget of stops. Raise max_stops in [run]", total.incomplete)};
+    }
+    if (const auto unmet = watch.never_true()) {
+        return {Verdict::vacuous, fmt::format("\"{}\" was never true in any run", *unmet)};
+    }
+    if (total.executed == 0) {
+        return {Verdict::vacuous, "no placement could be executed: the window holds none that is applicable"};
+    }
+    const bool seen = std::any_of(sweep.findings.begin(), sweep.findings.end(), [&](const Finding& f) { return f.id == expect.violation; });
+    if (!expect.pass() && !seen) {
+        return {Verdict::xpass, fmt::format("{} was expected to be found and was not", expect.violation)};
+    }
+    return {expect.pass() ? Verdict::pass : Verdict::expected_violation, ""};
+}
+
+}  // namespace
+
+Result<ScenarioResult> run_sweep(const Bench& bench, const scenario::Scenario& scenario) {
+    ScenarioResult result{.file = scenario.file, .name = scenario.title(), .why = scenario.why, .claims = scenario.claims,
+                          .hazards = scenario.hazards, .expected_id = scenario.expect.violation};
+    STACKRIG_TRY_ASSIGN(const auto sweep, Sweep::prepare(bench, scenario, *scenario.sweep, {}));
+    STACKRIG_TRY_ASSIGN(const SweepResult swept, sweep->run(0, sweep->boundaries()));
+    const Watch& watch = sweep->trunk().watch();
+    auto [verdict, reason] = judge_sweep(swept, watch, scenario.expect);
+    result.verdict = verdict;
+    result.reason = std::move(reason);
+    for (const Finding& finding : swept.findings) {
+        result.violations.push_back({finding.id.empty() ? finding.verdict : finding.id, finding.object, finding.text, finding.where,
+                                     finding.decisions.front(), 0, finding.picture});
+    }
+    for (const oracle::Invariant& invariant : oracle::catalogue()) {
+        const oracle::ExaminedCount count = watch.oracle().examined(invariant.inv);
+        if (count.evaluated > 0) {
+            result.examined.push_back({std::string(invariant.id), count.evaluated, count.applicable});
+        }
+    }
+    const Cell total = total_of(swept);
+    result.notes.push_back(fmt::format("swept {} boundaries in {} runs: {} placements executed, {} of them rejoined the run without events",
+                                       swept.count, swept.runs, total.executed, total.rejoined));
+    result.stops = swept.stops + sweep->trunk().outcome().stops;
+    result.trace_hash = sweep->trunk().outcome().trace_hash;
+    result.seconds = swept.trunk_seconds + swept.seconds;
+    return result;
+}
+
+}  // namespace stackrig::explore
