@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm/cli/outputs.hpp"
 #include "vmm/host/session.hpp"
 
 namespace stackrig::cli {
@@ -16,7 +17,7 @@ inline constexpr int exit_host = 3;
 struct RunOptions {
     std::vector<std::string> paths;
     bool ktap = false;
-    std::string jsonl;  ///< file, empty: none
+    OutputFiles files;
     bool verbose = false;
     bool quiet = false;
     bool npt = false;
@@ -25,6 +26,7 @@ struct RunOptions {
 int run(const RunOptions& options);
 
 struct InspectOptions {
+    std::optional<std::uint16_t> gdb;  ///< port; nothing: draw and end
     std::string file;
     std::string variant;
     std::string at;
@@ -50,6 +52,7 @@ struct SweepOptions {
 int sweep(const SweepOptions& options);
 
 struct ReplayOptions {
+    std::optional<std::uint16_t> gdb;  ///< port
     std::string file;
     std::string to;  ///< a place; empty: the whole run
     std::string out = "out/cx";
@@ -65,6 +68,13 @@ int shrink(const ReplayOptions& options);
 
 int check(const std::vector<std::string>& paths, bool json);
 int list(const std::vector<std::string>& paths, const std::string& what);
+/// Keys and words of scenario files: the JSON Schema for editors, or the list of words.
+int list_schema();
+int list_verbs();
+/// Writes a commented scenario to begin with; never over a file that exists.
+int new_scenario(const std::string& file);
+/// Lays out scenario files; `only_check`: says which would change, exit 1 if any.
+int format(const std::vector<std::string>& paths, bool only_check);
 int explain(const std::string& id, const std::string& scenarios);
 int doctor(host::HostKind kind, bool json);
 int bench(host::HostKind kind, bool npt, bool json);

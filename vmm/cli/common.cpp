@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "vmm/cli/commands.hpp"
 #include "vmm/engine/runner.hpp"
@@ -17,7 +18,19 @@ namespace fs = std::filesystem;
 host::BuildPaths build_paths() {
     const fs::path program = fs::read_symlink("/proc/self/exe");
     const fs::path build = program.parent_path();
-    return {.program = program, .guest = build / "guest/guest.elf", .agent = build / "vmm/host/agent", .kernel = build / "host"};
+    return {.program = program, .guest = build / "guest/guest.elf", .lines = build / "vmm/x86/guest.lines", .agent = build / "vmm/host/agent", .kernel = build / "host"};
+}
+
+std::optional<x86::LineTable> guest_lines(const x86::Elf& guest) {
+    auto lines = x86::LineTable::load(build_paths().lines, guest.build_hash());
+    return lines ? std::optional(std::move(*lines)) : std::nullopt;
+}
+
+bool wants_colour(int descriptor) {
+    const char* no_color = std::getenv("NO_COLOR");
+    const char* term = std::getenv("TERM");
+    const bool refused = (no_color != nullptr && *no_color != '\0') || (term != nullptr && std::string_view(term) == "dumb");
+    return !refused && ::isatty(descriptor) != 0;
 }
 
 int report(const Error& error) {
@@ -59,7 +72,7 @@ Result<std::vector<Source>> read_sources(const std::vector<std::string>& paths) 
 
 Result<CheckedSources> check_sources(const std::vector<std::string>& paths) {
     STACKRIG_TRY_ASSIGN(std::vector<Source> sources, read_sources(paths));
-    STACKRIG_TRY_ASSIGN(const x86::Elf guest, x86::Elf::load(build_paths().guest));
+    STACKRIG_TRY_ASSIGN(x86::Elf guest, x86::Elf::load(build_paths().guest));
     STACKRIG_TRY(engine::check_guest(guest));
     const explore::GuestSymbols symbols(guest);
     CheckedSources checked;
@@ -73,6 +86,7 @@ Result<CheckedSources> check_sources(const std::vector<std::string>& paths) {
             checked.problems.insert(checked.problems.end(), scenario.error().begin(), scenario.error().end());
         }
     }
+    checked.guest = std::move(guest);
     return checked;
 }
 

@@ -1,6 +1,7 @@
 // What several subcommands need: where the build's files are, the scenarios, and how an error ends the process.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,11 +9,18 @@
 #include "vmm/host/session.hpp"
 #include "vmm/scenario/scenario.hpp"
 #include "vmm/x86/elf.hpp"
+#include "vmm/x86/lines.hpp"
 
 namespace stackrig::cli {
 
 /// By the place of the running program.
 [[nodiscard]] host::BuildPaths build_paths();
+
+/// Source lines of the guest; nothing when the build has no table that fits.
+[[nodiscard]] std::optional<x86::LineTable> guest_lines(const x86::Elf& guest);
+
+/// Whether text on this descriptor is coloured: a terminal, and neither NO_COLOR (no-color.org) nor TERM=dumb.
+[[nodiscard]] bool wants_colour(int descriptor);
 
 /// "error: ..." on standard error; the exit code for it.
 int report(const Error& error);
@@ -31,6 +39,7 @@ struct CheckedSource {
 struct CheckedSources {
     std::vector<CheckedSource> good;
     scenario::Diagnostics problems;  ///< of all files
+    x86::Elf guest;                  ///< they were checked against it
 };
 /// Checks all files against the guest; never stops at the first problem.
 [[nodiscard]] Result<CheckedSources> check_sources(const std::vector<std::string>& paths);

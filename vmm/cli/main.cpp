@@ -38,7 +38,10 @@ int main(int argc, char** argv) {
     CLI::App* run = app.add_subcommand("run", "run scenarios and print their verdicts");
     run->add_option("PATH", run_options.paths, "scenario files, or folders of them")->required();
     run->add_option("--format", "text (default) or ktap")->check(CLI::IsMember({"text", "ktap"}))->each([&](const std::string& f) { run_options.ktap = f == "ktap"; });
-    run->add_option("--jsonl", run_options.jsonl, "also write results to FILE as JSON Lines, each as it happens");
+    run->add_option("--jsonl", run_options.files.jsonl, "also write results to FILE as JSON Lines, each as it happens");
+    run->add_option("--junit", run_options.files.junit, "also write JUnit XML to FILE, for CI");
+    run->add_option("--html", run_options.files.html, "also write a report with pictures to FILE: open it in a browser");
+    run->add_option("--perfetto", run_options.files.perfetto, "also write the recorded runs to FILE as a trace for ui.perfetto.dev");
     run->add_flag("-v,--verbose", run_options.verbose, "show pictures and landings of every scenario, not only of failures");
     run->add_flag("-q,--quiet", run_options.quiet, "only what is not as expected, and the summary");
     add_host(*run, run_options.host, &run_options.npt);
@@ -52,6 +55,7 @@ int main(int argc, char** argv) {
                         "a place: \"end\", \"step 3\", \"A user\", \"A sleeps\", \"mark(enter.done)#2\", \"do_syscall_64\", \"handler(irq)\"")
         ->default_str("end");
     inspect_options.at = "end";
+    inspect->add_option("--gdb", inspect_options.gdb, "let gdb attach to the guest there, on this port of 127.0.0.1 (0: any)");
     add_host(*inspect, inspect_options.host, &inspect_options.npt);
     inspect->callback([&] { chosen = [&] { return cli::inspect(inspect_options); }; });
 
@@ -80,6 +84,7 @@ int main(int argc, char** argv) {
     CLI::App* replay = app.add_subcommand("replay", "run a counterexample again, and say whether its trace is the recorded one");
     replay->add_option("FILE", replay_options.file, "scenario file with decisions")->required();
     replay->add_option("--to", replay_options.to, "stop at a place and draw what is there, as inspect --at");
+    replay->add_option("--gdb", replay_options.gdb, "let gdb attach to the guest at --to (default: the end), on this port of 127.0.0.1");
     replay->add_flag("--trace", replay_options.trace, "print every stop");
     replay->add_option("--times", replay_options.times, "how often (default: 1)");
     replay->add_flag("--check-determinism", replay_options.check_determinism, "run twice, and show the first stop that differs");
@@ -103,10 +108,25 @@ int main(int argc, char** argv) {
 
     std::string what = "scenarios";
     std::string folder = "scenarios";
+    bool verbs = false;
+    bool schema = false;
     CLI::App* list = app.add_subcommand("list", "list scenarios, the mail's claims with their scenarios, or the invariants");
     list->add_option("WHAT", what, "scenarios (default), claims, invariants")->check(CLI::IsMember({"scenarios", "claims", "invariants"}));
     list->add_option("--in", folder, "folder of scenarios (default: scenarios)");
-    list->callback([&] { chosen = [&] { return cli::list({folder}, what); }; });
+    list->add_flag("--verbs", verbs, "every word of programs, schedules, events, places and predicates");
+    list->add_flag("--schema", schema, "JSON Schema of scenario files, for editors")->excludes("--verbs");
+    list->callback([&] { chosen = [&] { return verbs ? cli::list_verbs() : schema ? cli::list_schema() : cli::list({folder}, what); }; });
+
+    std::string new_file;
+    CLI::App* new_command = app.add_subcommand("new", "begin a scenario: a commented file that runs and passes as it is");
+    new_command->add_option("FILE", new_file, "for example scenarios/my-idea; .toml is added")->required();
+    new_command->callback([&] { chosen = [&] { return cli::new_scenario(new_file); }; });
+
+    bool only_check = false;
+    CLI::App* format = app.add_subcommand("fmt", "lay out scenario files: = aligned, arrays indented; never changes what they say");
+    format->add_option("PATH", paths, "scenario files, or folders of them")->required();
+    format->add_flag("--check", only_check, "only say which would change; exit 1 if any");
+    format->callback([&] { chosen = [&] { return cli::format(paths, only_check); }; });
 
     std::string id;
     CLI::App* explain = app.add_subcommand("explain", "an invariant or claim: what it says, the mail's sentence, the scenarios that test it");

@@ -5,6 +5,7 @@
 
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/counterexample.hpp"
+#include "vmm/cli/gdb.hpp"
 #include "vmm/host/explore_requests.hpp"
 #include "vmm/report/sweep.hpp"
 
@@ -75,6 +76,12 @@ Result<int> check_determinism(Opened& opened) {
 Result<int> replay_file(const ReplayOptions& options) {
     STACKRIG_TRY_ASSIGN(Opened opened, open(options));
     fmt::print("{}\n", opened.session->headline());
+    if (options.gdb) {
+        Json request = request_for(opened, "gdb");
+        request["at"] = options.to.empty() ? "end" : options.to;
+        STACKRIG_TRY(serve_gdb(*opened.worker, request, *options.gdb));
+        return 0;
+    }
     if (!options.to.empty()) {
         Json request = request_for(opened, "inspect");
         request["at"] = options.to;

@@ -1,11 +1,13 @@
 // `run`: scenarios through a worker, results as they come.
 #include <chrono>
 #include <fmt/format.h>
-#include <fstream>
 #include <unistd.h>
 
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/common.hpp"
+#include "vmm/cli/gdb.hpp"
+#include "vmm/report/code.hpp"
+#include "vmm/report/failure.hpp"
 #include "vmm/report/json.hpp"
 #include "vmm/report/ktap.hpp"
 #include "vmm/report/text.hpp"
@@ -17,23 +19,19 @@ using explore::ScenarioResult;
 using explore::Verdict;
 
 constexpr std::chrono::seconds patience{60};
+constexpr std::size_t most_moments = 600;  ///< of one run in the reports that draw: its last ones
 
-/// Prints results in the chosen format and appends them to the JSON Lines file as they happen.
+/// Prints results in the chosen format.
 class Printer {
   public:
-    Printer(const RunOptions& options, std::size_t scenarios) : options_(options), count_(scenarios) {
-        if (!options.jsonl.empty()) {
-            jsonl_.open(options.jsonl, std::ios::trunc);
-        }
-    }
-    [[nodiscard]] bool ok() const { return options_.jsonl.empty() || jsonl_.good(); }
+    Printer(const RunOptions& options, std::size_t scenarios)
+        : options_(options), paint_(wants_colour(STDOUT_FILENO)), count_(scenarios) {}
 
     void headline(const std::string& text) {
         if (options_.ktap) {
             fmt::print("{}", report::ktap_header(count_));
         }
         line(options_.ktap ? "# " + text : text);
-        write({{"v", 1}, {"t", "host"}, {"text", text}});
         std::fflush(stdout);
     }
 
@@ -45,16 +43,12 @@ class Printer {
         } else {
             const bool fine = explore::as_expected(r.verdict);
             if (!fine || !options_.quiet) {
-                line(report::result_line(r));
+                line(report::result_line(r, paint_));
             }
             if (options_.verbose || (!fine && r.verdict != Verdict::skip)) {
-                fmt::print("\n{}\n", report::result_details(r));
+                fmt::print("\n{}\n", report::result_details(r, paint_));
             }
         }
-        report::Json json = report::to_json(r);
-        report::Json out{{"v", 1}, {"t", "scenario"}};
-        out.update(json);
-        write(out);
         progress();
         std::fflush(stdout);
     }
@@ -64,17 +58,11 @@ class Printer {
         if (!options_.ktap) {
             fmt::print("\n{}\n{}", report::claims_table(results), report::summary(results));
         }
-        write({{"v", 1}, {"t", "summary"}, {"scenarios", results.size()}, {"exit", report::exit_code(results)}});
         std::fflush(stdout);
     }
 
   private:
     void line(const std::string& text) { fmt::print("{}\n", text); }
-    void write(const report::Json& json) {
-        if (jsonl_.is_open()) {
-            jsonl_ << json.dump() << std::endl;  // flushed: a run that is killed loses nothing it had finished
-        }
-    }
     void progress() {
         if (::isatty(STDERR_FILENO) != 0 && !options_.quiet && done_ < count_) {
             fmt::print(stderr, "\r{} of {}", done_, count_);
@@ -87,9 +75,9 @@ class Printer {
     }
 
     const RunOptions& options_;
+    report::Paint paint_;
     std::size_t count_;
     std::size_t done_ = 0;
-    std::ofstream jsonl_;
 };
 
 ScenarioResult lost(const CheckedSource& source, const Error& error) {
@@ -101,7 +89,8 @@ ScenarioResult lost(const CheckedSource& source, const Error& error) {
 }
 
 /// Runs one scenario; a worker that dies of it loses this one and nothing else.
-ScenarioResult run_one(host::Session& session, std::unique_ptr<host::WorkerClient>& worker, const CheckedSource& source) {
+ScenarioResult run_one(host::Session& session, std::unique_ptr<host::WorkerClient>& worker, const CheckedSource& source,
+                       const RunOptions& options) {
     if (!worker) {
         auto started = session.start_worker();
         if (!started) {
@@ -109,7 +98,12 @@ ScenarioResult run_one(host::Session& session, std::unique_ptr<host::WorkerClien
         }
         worker = std::move(*started);
     }
-    auto answer = worker->ask({{"do", "run"}, {"file", source.source.file}, {"text", source.source.text}, {"variant", source.scenario.variant}}, patience);
+    host::Json request{{"do", "run"}, {"file", source.source.file}, {"text", source.source.text}, {"variant", source.scenario.variant}};
+    if (options.files.want_timeline()) {
+        request["timeline"] = most_moments;
+        request["timeline_of_passes"] = options.verbose;
+    }
+    auto answer = worker->ask(request, patience);
     if (!answer) {
         worker.reset();
         session.host_was_lost();
@@ -131,21 +125,32 @@ int run(const RunOptions& options) {
         return exit_usage;
     }
     Printer printer(options, checked->good.size());
-    if (!printer.ok()) {
-        return report({ErrorKind::usage, fmt::format("{}: cannot be written", options.jsonl)});
+    const auto code = report::Code::create(checked->guest, guest_lines(checked->guest));
+    if (!code) {
+        return report(code.error());
+    }
+    auto outputs = Outputs::open(options.files);
+    if (!outputs) {
+        return report(outputs.error());
     }
     auto session = host::Session::open({.kind = options.host, .nested_paging = options.npt, .paths = build_paths()});
     if (!session) {
         return report(session.error());
     }
     printer.headline((*session)->headline());
+    outputs->begin(run_info((*session)->headline(), checked->guest.build_hash()));
     std::unique_ptr<host::WorkerClient> worker;
     std::vector<ScenarioResult> results;
     for (const CheckedSource& source : checked->good) {
-        results.push_back(run_one(**session, worker, source));
+        results.push_back(run_one(**session, worker, source, options));
+        code->annotate(results.back());
         printer.result(results.back());
+        outputs->result(results.back());
     }
     printer.end(results);
+    if (const auto written = outputs->end(results); !written) {
+        return report(written.error());
+    }
     return report::exit_code(results);
 }
 
@@ -162,6 +167,11 @@ int inspect(const InspectOptions& options) {
     auto worker = (*session)->start_worker();
     if (!worker) {
         return report(worker.error());
+    }
+    if (options.gdb) {
+        const auto served = serve_gdb(**worker, {{"do", "gdb"}, {"file", sources->front().file}, {"text", sources->front().text}, {"at", options.at}, {"variant", options.variant}},
+                                      *options.gdb);
+        return served ? 0 : report(served.error());
     }
     auto answer = (*worker)->ask({{"do", "inspect"}, {"file", sources->front().file}, {"text", sources->front().text}, {"at", options.at}, {"variant", options.variant}}, patience);
     if (!answer) {

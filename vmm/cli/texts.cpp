@@ -6,14 +6,15 @@
 #include "vmm/cli/common.hpp"
 #include "vmm/oracle/catalogue.hpp"
 #include "vmm/oracle/claims.hpp"
-#include "vmm/report/json.hpp"
+#include "vmm/report/jsonl.hpp"
+#include "vmm/report/scenario_schema.hpp"
 #include "vmm/report/text.hpp"
 
 namespace stackrig::cli {
 namespace {
 
 report::Json to_json(const scenario::Diagnostic& d) {
-    return {{"file", d.file}, {"line", d.line}, {"column", d.column}, {"length", d.length}, {"text", d.text}, {"hint", d.hint}};
+    return {{"file", d.file}, {"line", d.line}, {"column", d.column}, {"length", d.length}, {"text", d.text}, {"hint", d.hint}, {"source", d.source_line}};
 }
 
 std::string expectation(const scenario::Scenario& s) { return s.expect.pass() ? "pass" : s.expect.violation; }
@@ -52,11 +53,11 @@ int check(const std::vector<std::string>& paths, bool json) {
         return report(checked.error());
     }
     if (json) {
-        report::Json problems = report::Json::array();
+        report::Json out{{"v", 1}, {"scenarios", checked->good.size()}, {"problems", report::Json::array()}};
         for (const scenario::Diagnostic& d : checked->problems) {
-            problems.push_back(to_json(d));
+            out["problems"].push_back(to_json(d));
         }
-        fmt::print("{}\n", problems.dump(2));
+        fmt::print("{}", report::json_line(out));
     } else if (checked->problems.empty()) {
         fmt::print("{} scenario{} checked, no problem found\n", checked->good.size(), checked->good.size() == 1 ? "" : "s");
     } else {
@@ -81,6 +82,16 @@ int list(const std::vector<std::string>& paths, const std::string& what) {
         fmt::print(stderr, "{}", scenario::render(checked->problems));
         return exit_usage;
     }
+    return 0;
+}
+
+int list_schema() {
+    fmt::print("{}\n", report::scenario_json_schema().dump(2));
+    return 0;
+}
+
+int list_verbs() {
+    fmt::print("{}", report::scenario_words());
     return 0;
 }
 

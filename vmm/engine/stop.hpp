@@ -30,6 +30,7 @@ struct CpuState {
 
     [[nodiscard]] bool user_mode() const { return (cs & 3) == 3; }
     [[nodiscard]] bool irqs_on() const { return (rflags & 0x200) != 0; }
+    friend bool operator==(const CpuState&, const CpuState&) = default;
 };
 
 struct MarkStop {

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "vmm/oracle/moment.hpp"
+
 namespace stackrig::explore {
 
 /// Outcomes are kept apart; only the first two are what the scenario's author asked for.
@@ -23,6 +25,16 @@ enum class Verdict {
 [[nodiscard]] constexpr bool as_expected(Verdict v) { return v == Verdict::pass || v == Verdict::expected_violation; }
 [[nodiscard]] const char* name_of(Verdict v);
 
+/// One instruction of a disassembly, with its place in the source.
+struct CodeLine {
+    std::uint64_t address = 0;
+    std::string label;   ///< "enter+0x26d"
+    std::string text;    ///< "mov rdi, rbx"
+    std::string file;    ///< "guest/stack/entry_exit.cpp"; empty: not known
+    std::uint32_t line = 0;
+    std::string source;  ///< that line
+};
+
 /// One violated invariant, the first time it was seen in the run.
 struct ViolationReport {
     std::string id;       ///< "INV-19"
@@ -31,7 +43,13 @@ struct ViolationReport {
     std::string where;    ///< "cpu0 thread B enter_from_user_mode+0x2e"
     std::string step;     ///< the schedule step being executed
     std::uint64_t stop = 0;
-    std::string picture;  ///< stacks, cache, reserve; several lines
+    std::string picture;    ///< stacks, cache, reserve; several lines
+    std::uint32_t line = 1;  ///< of the schedule step in the scenario file
+    oracle::Moment moment;       ///< the stop at which it was seen
+    engine::CpuState before;     ///< the CPU that stopped, at its stop before
+    std::vector<CodeLine> code;  ///< around RIP; filled in where source lines are known
+    std::string access;          ///< what the next instruction reads or writes, and the state of that page; same
+    std::uint64_t before_stop = 0;  ///< which stop that was; 0: there was none
 };
 
 /// One injected event and the proof of where it hit.
@@ -40,6 +58,8 @@ struct LandingReport {
     std::string where;   ///< symbolised boundary
     bool exact = false;  ///< the pushed frame names exactly that boundary
     std::string detail;
+    std::uint64_t address = 0;   ///< of the boundary
+    std::vector<CodeLine> code;  ///< around it; filled in where source lines are known
 };
 
 /// How often an invariant was looked at, and how often it had something to say.
@@ -55,6 +75,12 @@ struct DepthReport {
     std::string window;
     std::uint64_t max_bytes = 0;
     std::uint64_t samples = 0;
+};
+
+/// The stops of a run from the end of boot on, as far as they were recorded: its last ones.
+struct Timeline {
+    std::uint64_t left_out = 0;  ///< stops before the first moment, boot aside
+    std::vector<oracle::Moment> moments;
 };
 
 struct ScenarioResult {
@@ -75,6 +101,10 @@ struct ScenarioResult {
     std::uint64_t stops = 0;
     std::uint64_t trace_hash = 0;
     double seconds = 0;
+    std::vector<std::string> steps;  ///< the schedule, as written
+    std::size_t last_step = 0;       ///< index of the step in which the run ended
+    Timeline timeline;               ///< empty unless asked for
+    std::uint32_t line = 1;  ///< in `file`: of the schedule step at which the run ended
 };
 
 }  // namespace stackrig::explore

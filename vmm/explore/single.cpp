@@ -15,10 +15,11 @@ namespace {
 
 using engine::RunEnd;
 
-void fill_in(ScenarioResult& result, const engine::RunOutcome& outcome, const Watch& watch, const Symbolise& symbolise) {
+void fill_in(ScenarioResult& result, const engine::RunOutcome& outcome, const Watch& watch, const scenario::Scenario& scenario,
+             const Symbolise& symbolise) {
     result.violations = watch.violations();
     for (const engine::EventReport& event : outcome.events) {
-        result.landings.push_back({event.event, symbolise(event.boundary), event.exact, event.detail});
+        result.landings.push_back({event.event, symbolise(event.boundary), event.exact, event.detail, event.boundary.value(), {}});
     }
     for (const oracle::Invariant& invariant : oracle::catalogue()) {
         const oracle::ExaminedCount count = watch.oracle().examined(invariant.inv);
@@ -33,7 +34,12 @@ void fill_in(ScenarioResult& result, const engine::RunOutcome& outcome, const Wa
         result.notes.push_back(fmt::format("{} at stop {}: {}", note.id, note.stop, note.text));
     }
     result.console = outcome.console;
+    for (const engine::Step& step : scenario.plan.schedule) {
+        result.steps.push_back(step.text);
+    }
     result.stops = outcome.stops;
+    result.last_step = outcome.step;
+    result.line = line_of(scenario, outcome.step);
     result.trace_hash = outcome.trace_hash;
 }
 
@@ -56,7 +62,7 @@ Result<Gpa> kernel_state(const x86::Elf& guest) {
     return Gpa(symbol->value() - abi::kernel_map_base);
 }
 
-Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario& scenario) {
+Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario& scenario, Recording recording) {
     ScenarioResult result{.file = scenario.file, .name = scenario.title(), .why = scenario.why, .claims = scenario.claims,
                           .hazards = scenario.hazards, .expected_id = scenario.expect.violation};
     if (const auto missing = missing_capability(bench, scenario)) {
@@ -72,13 +78,17 @@ Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario
     const Symbolise symbolise = [&](Gva address) { return bench.guest.describe(address); };
     STACKRIG_TRY_ASSIGN(const Gpa state, kernel_state(bench.guest));
     Watch watch(scenario, names, state, symbolise);
+    watch.record(recording.moments);
     const auto start = std::chrono::steady_clock::now();
     STACKRIG_TRY_ASSIGN(const engine::RunOutcome outcome, engine::run(bench.system, bench.guest, scenario.plan, watch, {}));
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    fill_in(result, outcome, watch, symbolise);
+    fill_in(result, outcome, watch, scenario, symbolise);
     auto [verdict, reason] = judge(outcome, watch, scenario);
     result.verdict = verdict;
     result.reason = std::move(reason);
+    if (recording.passes_too || result.verdict != Verdict::pass) {
+        result.timeline = watch.take_timeline();
+    }
     return result;
 }
 

@@ -32,11 +32,17 @@ class GuestSymbols final : public scenario::SymbolSource {
     const x86::Elf& guest_;
 };
 
+/// What of a run is kept for reports besides its result.
+struct Recording {
+    std::size_t moments = 0;   ///< at most so many stops, the last ones; 0: none
+    bool passes_too = false;   ///< else only of runs with a violation, or not as expected
+};
 /// Physical address of the guest's root structure. Error: usage, for an ELF that is no guest of the rig.
 [[nodiscard]] Result<Gpa> kernel_state(const x86::Elf& guest);
 
 /// Runs it and judges. Errors are the host's or the rig's; everything else is a verdict.
-[[nodiscard]] Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario& scenario);
+[[nodiscard]] Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario& scenario,
+                                                  Recording recording = {});
 
 /// Runs up to `place` and draws what is there. An error (usage) when the run ends before the place is reached.
 [[nodiscard]] Result<std::string> look_at(const Bench& bench, const scenario::Scenario& scenario, const engine::Place& place);

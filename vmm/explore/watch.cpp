@@ -17,9 +17,14 @@ std::int64_t number(std::uint64_t value) { return static_cast<std::int64_t>(valu
 
 }  // namespace
 
+std::uint32_t line_of(const scenario::Scenario& scenario, std::size_t step) {
+    return step < scenario.step_places.size() ? scenario.step_places[step].at.line : 1;
+}
+
 Watch::Watch(const scenario::Scenario& scenario, const scenario::Names& names, Gpa kernel_state, Symbolise symbolise)
     : scenario_(scenario), names_(names), symbolise_(std::move(symbolise)),
-      oracle_(scenario.plan, kernel_state, scenario.expect.violation), sometimes_(scenario.sometimes.size()) {
+      oracle_(scenario.plan, kernel_state, scenario.expect.violation), sometimes_(scenario.sometimes.size()),
+      before_(scenario.plan.guest.cpus) {
     for (const auto* predicates : {&scenario.always, &scenario.sometimes, &scenario.finally, &scenario.expects}) {
         for (const scenario::CheckedPredicate& predicate : *predicates) {
             const auto facts = scenario::facts_of(predicate.predicate);
@@ -34,6 +39,7 @@ void Watch::restore(const State& state) {
     failure_ = state.failure;
     expected_seen_ = state.expected_seen;
     booted_ = state.booted;
+    before_ = state.before;
 }
 
 bool Watch::same_future(const State& state) const {
@@ -90,7 +96,19 @@ bool Watch::take(const oracle::Violation& violation) {
     const bool known = std::any_of(violations_.begin(), violations_.end(), [&](const ViolationReport& v) { return v.id == id; });
     if (!known) {
         const std::string step = violation.step < scenario_.plan.schedule.size() ? scenario_.plan.schedule[violation.step].text : "";
-        violations_.push_back({id, violation.object, violation.text, where(), step, violation.stop, picture(violation.threads, false)});
+        const Before& before = before_[violation.cpu.value()];
+        violations_.push_back({.id = id,
+                               .object = violation.object,
+                               .text = violation.text,
+                               .where = where(),
+                               .step = step,
+                               .stop = violation.stop,
+                               .picture = picture(violation.threads, false),
+                               .line = line_of(scenario_, violation.step),
+                               .moment = oracle::moment_of(oracle_.view(), oracle_.history(), symbolise_),
+                               .before = before.cpu,
+                               .before_stop = before.stop});
+        violations_.back().moment.violated = {id};
     }
     if (id == scenario_.expect.violation) {
         expected_seen_ = true;
@@ -104,13 +122,35 @@ bool Watch::take(const oracle::Violation& violation) {
     return false;
 }
 
+/// For reports: the stop itself if the run is recorded, and the registers the next stop is compared with.
+void Watch::remember(const engine::Stop& stop, std::span<const oracle::Violation> violations) {
+    before_[stop.cpu.value()] = {stop.cpus[stop.cpu.value()], stop.index};
+    if (recording_ == 0 || !booted_) {
+        return;
+    }
+    if (moments_.size() == recording_) {
+        moments_.pop_front();
+        ++left_out_;
+    }
+    moments_.push_back(oracle::moment_of(oracle_.view(), oracle_.history(), symbolise_));
+    for (const oracle::Violation& violation : violations) {
+        moments_.back().violated.emplace_back(violation.id);
+    }
+}
+
+Timeline Watch::take_timeline() {
+    return {left_out_, {std::make_move_iterator(moments_.begin()), std::make_move_iterator(moments_.end())}};
+}
+
 bool Watch::at_stop(const engine::Stop& stop) {
     bool go_on = true;
-    for (const oracle::Violation& violation : oracle_.observe(stop)) {
+    const std::span<const oracle::Violation> violations = oracle_.observe(stop);
+    for (const oracle::Violation& violation : violations) {
         go_on = take(violation) && go_on;
     }
     const auto* mark = std::get_if<engine::MarkStop>(&stop.cause);
     booted_ = booted_ || (mark != nullptr && mark->mark == abi::Mark::boot_done);
+    remember(stop, violations);
     if (!booted_) {
         return go_on;
     }

@@ -17,6 +17,7 @@ enum class HostKind { automatic, local, virtual_host };
 struct BuildPaths {
     std::string program;  ///< stackrig itself, which is the worker too
     std::string guest;    ///< guest.elf
+    std::string lines;    ///< its source lines
     std::string agent;
     std::string kernel;   ///< folder with vmlinux and modules/
 };

@@ -6,7 +6,8 @@
 namespace stackrig::host {
 
 std::string encode_message(const Json& message) {
-    const std::string body = message.dump();
+    // File names may hold anything; the worker needs them for its messages only.
+    const std::string body = message.dump(-1, ' ', false, Json::error_handler_t::replace);
     std::string out;
     out.reserve(4 + body.size());
     for (unsigned shift = 0; shift < 32; shift += 8) {

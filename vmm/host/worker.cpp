@@ -8,6 +8,7 @@
 #include "vmm/explore/single.hpp"
 #include "vmm/host/child.hpp"
 #include "vmm/host/explore_requests.hpp"
+#include "vmm/host/gdb_target.hpp"
 #include "vmm/host/probe.hpp"
 #include "vmm/host/stream.hpp"
 #include "vmm/host/worker_client.hpp"
@@ -29,6 +30,8 @@ class Worker {
     Result<Json> probe_answer();
     Result<Json> run(const Json& request);
     Result<Json> inspect(const Json& request);
+    Result<Json> gdb(const Json& request);
+    Result<Json> gdb_packet(const Json& request);
     Result<scenario::Scenario> checked(const Json& request) const;
     [[nodiscard]] explore::Bench bench() const;
 
@@ -38,6 +41,7 @@ class Worker {
     std::optional<ProbeReport> report_;
     std::optional<explore::Bench> explore_bench_;  // outlives explorer_, which refers to it
     ExploreRequests explorer_;
+    std::unique_ptr<GdbTarget> gdb_;
 };
 
 Result<void> Worker::open() {
@@ -83,9 +87,14 @@ Result<scenario::Scenario> Worker::checked(const Json& request) const {
     return fail(ErrorKind::usage, fmt::format("{} has no variant \"{}\"", scenarios->front().file, variant));
 }
 
+/// The optional keys of `run`: {"timeline": moments to keep, "timeline_of_passes": true}.
+explore::Recording recording_of(const Json& request) {
+    return {.moments = request.value("timeline", std::size_t{0}), .passes_too = request.value("timeline_of_passes", false)};
+}
+
 Result<Json> Worker::run(const Json& request) {
     STACKRIG_TRY_ASSIGN(const scenario::Scenario scenario, checked(request));
-    STACKRIG_TRY_ASSIGN(const explore::ScenarioResult result, explore::run_scenario(bench(), scenario));
+    STACKRIG_TRY_ASSIGN(const explore::ScenarioResult result, explore::run_scenario(bench(), scenario, recording_of(request)));
     return report::to_json(result);
 }
 
@@ -98,6 +107,20 @@ Result<Json> Worker::inspect(const Json& request) {
     }
     STACKRIG_TRY_ASSIGN(const std::string text, explore::look_at(bench(), scenario, *place));
     return Json{{"text", text}};
+}
+
+Result<Json> Worker::gdb(const Json& request) {
+    STACKRIG_TRY_ASSIGN(scenario::Scenario scenario, checked(request));
+    STACKRIG_TRY_ASSIGN(gdb_, GdbTarget::start(*explore_bench_, std::move(scenario), request.at("at").get<std::string>()));
+    return Json{{"text", gdb_->picture()}};
+}
+
+Result<Json> Worker::gdb_packet(const Json& request) {
+    if (!gdb_) {
+        return fail(ErrorKind::rig, "a packet of gdb, and no guest that stands for it");
+    }
+    STACKRIG_TRY_ASSIGN(const auto reply, gdb_->handle(request.at("packet").get<std::string>()));
+    return reply ? Json{{"reply", *reply}} : Json{{"running", true}};
 }
 
 Result<Json> Worker::answer(const Json& request) {
@@ -115,10 +138,16 @@ Result<Json> Worker::answer(const Json& request) {
     if (what == "inspect") {
         return inspect(request);
     }
+    if (!explore_bench_) {
+        explore_bench_.emplace(bench());
+    }
+    if (what == "gdb") {
+        return gdb(request);
+    }
+    if (what == "gdb-packet") {
+        return gdb_packet(request);
+    }
     if (ExploreRequests::knows(what)) {
-        if (!explore_bench_) {
-            explore_bench_.emplace(bench());
-        }
         STACKRIG_TRY_ASSIGN(scenario::Scenario scenario, checked(request));
         return explorer_.answer(request, *explore_bench_, std::move(scenario));
     }

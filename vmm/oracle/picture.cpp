@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "vmm/oracle/scene.hpp"
+#include "vmm/oracle/words.hpp"
 
 namespace stackrig::oracle {
 namespace {
@@ -12,103 +13,12 @@ namespace {
 using Where = StackPointer::Where;
 constexpr std::size_t columns = 72;
 
-const char* name_of(abi::CpuStack stack) {
-    switch (stack) {
-        case abi::CpuStack::entry:
-            return "entry trampoline";
-        case abi::CpuStack::nmi:
-            return "NMI IST";
-        case abi::CpuStack::df:
-            return "#DF IST";
-        case abi::CpuStack::db:
-            return "#DB IST";
-        case abi::CpuStack::mc:
-            return "#MC IST";
-        case abi::CpuStack::irq:
-            return "IRQ";
-        case abi::CpuStack::count:
-            break;
-    }
-    return "?";
-}
-
-const char* name_of(abi::ThreadKind kind) {
-    switch (kind) {
-        case abi::ThreadKind::idle:
-            return "idle";
-        case abi::ThreadKind::kthread:
-            return "kthread";
-        case abi::ThreadKind::user:
-            return "user";
-        case abi::ThreadKind::worker:
-            return "worker";
-    }
-    return "?";
-}
-
-const char* name_of(abi::ThreadState state) {
-    switch (state) {
-        case abi::ThreadState::unused:
-            return "unused";
-        case abi::ThreadState::runnable:
-            return "runnable";
-        case abi::ThreadState::running:
-            return "running";
-        case abi::ThreadState::blocked:
-            return "blocked";
-        case abi::ThreadState::dead:
-            return "dead";
-        case abi::ThreadState::embryo:
-            return "being created";
-    }
-    return "?";
-}
-
-std::string wait_text(const abi::Thread& t) {
-    switch (t.wait_kind) {
-        case abi::WaitKind::none:
-            return "";
-        case abi::WaitKind::mutex:
-            return fmt::format(" on mutex {}", t.wait_object);
-        case abi::WaitKind::event:
-            return fmt::format(" on event {}", t.wait_object);
-        case abi::WaitKind::pages:
-            return " for stack pages";
-        case abi::WaitKind::frame:
-            return " for a free page";
-        case abi::WaitKind::work:
-            return " for work";
-    }
-    return "";
-}
-
 std::string clipped(std::string line) {
     if (line.size() > columns) {
         line.resize(columns - 3);
         line += "...";
     }
     return line + "\n";
-}
-
-std::string rsp_text(const View& view, const StackPointer& at) {
-    switch (at.where) {
-        case Where::user:
-            return "user memory";
-        case Where::kernel_image:
-            return "kernel image (boot stack)";
-        case Where::cpu_stack:
-            return fmt::format("{} stack of {}, {} bytes deep", name_of(at.stack), at.cpu, at.depth);
-        case Where::elsewhere:
-            return "in no known stack";
-        default:
-            break;
-    }
-    std::string whose = fmt::format("slot {}", at.slot.value());
-    if (at.slot.value() < view.slots.size() && view.slots[at.slot.value()].owner) {
-        whose = name_of(view, *view.slots[at.slot.value()].owner);
-    }
-    return at.where == Where::guard ? fmt::format("guard below {}'s stack, {} bytes deep", whose, at.depth)
-                                    : fmt::format("{}'s stack, P{}, {} bytes deep", whose, at.page, at.depth);
 }
 
 std::string stash_lines(std::string_view label, const abi::FrameStash& stash, std::string_view of) {
@@ -126,19 +36,11 @@ std::string stash_lines(std::string_view label, const abi::FrameStash& stash, st
     return out + line + "\n";
 }
 
-std::string doing(const ThreadHistory& h) {
-    std::string out = name_of(h.phase);
-    if (h.visit.entry != abi::Entry::none) {
-        out += fmt::format(" ({})", entry_text(h.visit.entry));
-    }
-    return out;
-}
-
 std::string cpu_block(const View& view, const History& history, const CpuView& cpu,
                       const PictureStyle& style) {
     std::string who = "nobody known";
     if (cpu.running && view.exists(*cpu.running)) {
-        who = fmt::format("{}: {}", name_of(view, *cpu.running), doing(history.thread(*cpu.running)));
+        who = fmt::format("{}: {}", name_of(view, *cpu.running), doing_text(history.thread(*cpu.running)));
     }
     std::string out = clipped(
         fmt::format("{}  {}, IF={}{}, {}", cpu.regs.cpu, cpu.regs.user_mode() ? "user mode" : "kernel mode",
@@ -148,7 +50,7 @@ std::string cpu_block(const View& view, const History& history, const CpuView& c
     }
     out += clipped(
         fmt::format("      RIP     {} {}", cpu.regs.rip, style.symbol ? style.symbol(cpu.regs.rip) : ""));
-    out += clipped(fmt::format("      RSP     {} {}", cpu.regs.rsp, rsp_text(view, cpu.rsp)));
+    out += clipped(fmt::format("      RSP     {} {}", cpu.regs.rsp, stack_text(view, cpu.rsp)));
     if (cpu.readable) {
         out += stash_lines("cache", cpu.belief.cache, "");
         out += stash_lines("reserve", cpu.belief.reserve, fmt::format(" of {}", style.reserve_pages));
@@ -161,35 +63,12 @@ std::string cpu_block(const View& view, const History& history, const CpuView& c
 
 std::string thread_line(const View& view, const History& history, ThreadId t, std::size_t name_width) {
     const abi::Thread& thread = view.thread(t);
-    std::string out = fmt::format("{:<{}}  {} {:<7} {}{}", name_of(view, t), name_width,
-                                  strip(view, history, t), name_of(thread.kind), name_of(thread.state),
-                                  thread.state == abi::ThreadState::blocked ? wait_text(thread) : "");
+    std::string out = fmt::format("{:<{}}  {} {:<7} {}", name_of(view, t), name_width,
+                                  strip(view, history, t), kind_text(thread.kind), state_text(thread));
     if (thread.kind == abi::ThreadKind::user) {
-        out += fmt::format(", {}", doing(history.thread(t)));
+        out += fmt::format(", {}", doing_text(history.thread(t)));
     }
     return clipped(out);
-}
-
-std::string owner_text(const View& view, const History& history, Place place, Pfn pfn) {
-    const FrameSeen seen = view.frames->at(pfn);
-    if (seen.solids > 1) {
-        const Place other = seen.solid == place ? seen.second : seen.solid;
-        return fmt::format("ALSO IN {}", place_text(view, other));
-    }
-    if (place.page == 0) {
-        return "own";
-    }
-    const Place origin = history.origin(pfn);
-    switch (origin.kind) {
-        case PlaceKind::cache:
-            return fmt::format("cache of cpu{}", origin.owner);
-        case PlaceKind::reserve:
-            return fmt::format("RESERVE of cpu{}", origin.owner);
-        case PlaceKind::free_list:
-            return "allocator";
-        default:
-            return "own";
-    }
 }
 
 std::string flags_text(Pte pte) {
@@ -217,11 +96,9 @@ std::string page_lines(const View& view, const History& history, ThreadId t) {
     std::string out;
     for (unsigned i = 0; i < abi::stack_pages; ++i) {
         const Pte pte = slot->page[i];
-        const Place place{PlaceKind::stack_page, static_cast<std::uint8_t>(i),
-                          static_cast<std::uint16_t>(view.thread(t).slot)};
         std::string line = pte.present()
                                ? fmt::format("    P{} {:>#7x}  {}  {}", i, pte.frame_number(),
-                                             flags_text(pte), owner_text(view, history, place, pte.frame()))
+                                             flags_text(pte), page_owner(view, history, t, i))
                                : fmt::format("    P{}       -  not present", i);
         const bool here = pointer.where == Where::thread_stack &&
                           pointer.slot.value() == view.thread(t).slot && pointer.page == i;
@@ -245,44 +122,6 @@ bool in_detail(const View& view, const PictureStyle& style, ThreadId t) {
 }
 
 }  // namespace
-
-std::string cause_text(const engine::StopCause& cause) {
-    struct Words {
-        std::string operator()(const engine::MarkStop& m) const {
-            switch (m.mark) {
-#define X(name, number, text, args) \
-    case abi::Mark::name:           \
-        return "mark " text;
-                STACKRIG_MARKS(X)
-#undef X
-            }
-            return fmt::format("mark {}", static_cast<unsigned>(m.mark));
-        }
-        std::string operator()(const engine::UserMarkStop& m) const {
-            const char* what = m.mark == abi::UserMark::spin   ? "spin"
-                               : m.mark == abi::UserMark::done ? "done"
-                                                               : "op";
-            return fmt::format("user mark {} {}", what, m.op);
-        }
-        std::string operator()(const engine::ChoiceStop& c) const {
-            const char* what = c.choice == abi::Choice::alloc  ? "alloc"
-                               : c.choice == abi::Choice::next ? "next"
-                                                               : "resched";
-            return fmt::format("choice {} answered {}", what, c.answer);
-        }
-        std::string operator()(const engine::LandedStop& l) const {
-            return fmt::format("event {}", entry_text(l.entry));
-        }
-        std::string operator()(const engine::BoundaryStop&) const { return "one instruction further"; }
-        std::string operator()(const engine::PlaceStop&) const { return "a place of the schedule"; }
-        std::string operator()(const engine::HaltStop&) const { return "halt"; }
-        std::string operator()(const engine::IpiStop& i) const {
-            return i.vector == Vector{0} ? fmt::format("start of {}", i.target)
-                                         : fmt::format("IPI {:#x} to {}", i.vector.value(), i.target);
-        }
-    };
-    return std::visit(Words{}, cause);
-}
 
 std::string strip(const View& view, const History& history, ThreadId t) {
     const SlotView* slot = view.slot_of(t);

@@ -8,6 +8,7 @@
 
 #include "vmm/oracle/history.hpp"
 #include "vmm/oracle/view.hpp"
+#include "vmm/oracle/words.hpp"
 
 namespace stackrig::oracle {
 
@@ -28,8 +29,5 @@ struct PictureStyle {
 /// "[#RRR]": P0 first; `#` mapped, `R` mapped and borrowed from a reserve, `!` mapped but its frame is
 /// elsewhere as well, `.` absent.
 [[nodiscard]] std::string strip(const View& view, const History& history, ThreadId t);
-
-/// "mark enter.short", "user mark", "event nmi": what stopped the CPU.
-[[nodiscard]] std::string cause_text(const engine::StopCause& cause);
 
 }  // namespace stackrig::oracle

@@ -5,16 +5,17 @@
 #include <fmt/format.h>
 #include <sstream>
 
-#include "vmm/report/text.hpp"
+#include "vmm/report/clean.hpp"
+#include "vmm/report/failure.hpp"
 
 namespace stackrig::report {
 namespace {
 
 using explore::Verdict;
 
-std::string description(std::string text) {
+std::string description(const std::string& raw) {
+    std::string text = one_line(raw);
     std::replace(text.begin(), text.end(), '#', '_');
-    std::replace(text.begin(), text.end(), '\n', ' ');
     return text;
 }
 
@@ -30,7 +31,7 @@ std::string directive(const explore::ScenarioResult& r) {
 }
 
 std::string diagnostics(const std::string& text) {
-    std::istringstream lines(text);
+    std::istringstream lines(clean(text));
     std::string out;
     for (std::string line; std::getline(lines, line);) {
         out += "# " + line + "\n";

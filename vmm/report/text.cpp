@@ -1,4 +1,4 @@
-// Text reports. No colour: they are pasted into mails as often as they are read on a terminal.
+// Text reports.
 #include "vmm/report/text.hpp"
 
 #include <algorithm>
@@ -24,20 +24,6 @@ std::string status_word(const ScenarioResult& r) {
     return explore::as_expected(r.verdict) ? "ok" : "NOT OK";
 }
 
-std::string verdict_text(const ScenarioResult& r) {
-    if (r.verdict == Verdict::expected_violation) {
-        return fmt::format("{} violated, as expected", r.expected_id);
-    }
-    return explore::name_of(r.verdict);
-}
-
-std::string violation_block(const explore::ViolationReport& v) {
-    std::string out = fmt::format("  {} at stop {}, {}\n", v.id, v.stop, v.where);
-    out += wrap(v.text, columns, 4);
-    out += fmt::format("    during: {}\n", v.step);
-    return out + v.picture;
-}
-
 std::uint64_t examined_total(const std::vector<ScenarioResult>& results) {
     std::uint64_t total = 0;
     for (const ScenarioResult& r : results) {
@@ -49,6 +35,13 @@ std::uint64_t examined_total(const std::vector<ScenarioResult>& results) {
 }
 
 }  // namespace
+
+std::string verdict_text(const ScenarioResult& r) {
+    if (r.verdict == Verdict::expected_violation) {
+        return fmt::format("{} violated, as expected", r.expected_id);
+    }
+    return explore::name_of(r.verdict);
+}
 
 std::string wrap(const std::string& text, std::size_t width, std::size_t indent) {
     std::string out;
@@ -68,42 +61,14 @@ std::string wrap(const std::string& text, std::size_t width, std::size_t indent)
     return line.empty() ? out : out + margin + line + "\n";
 }
 
-std::string result_line(const ScenarioResult& r) {
-    return fmt::format("{:<7}{:<34} {:<12} {:>5} stops  {}", status_word(r), r.name, joined(r.claims), r.stops,
-                       verdict_text(r));
+std::string result_line(const ScenarioResult& r, const Paint& paint) {
+    const std::string status = fmt::format("{:<7}", status_word(r));
+    const bool fine = explore::as_expected(r.verdict);
+    return fmt::format("{}{:<34} {:<12} {:>5} stops  {}", fine ? paint.good(status) : paint.bad(status), r.name, joined(r.claims),
+                       r.stops, fine ? verdict_text(r) : paint.bad(verdict_text(r)));
 }
 
-std::string result_details(const ScenarioResult& r) {
-    std::string out = fmt::format("{}: {} ({})\n", r.name, verdict_text(r), r.file);
-    if (!r.reason.empty()) {
-        out += wrap(r.reason, columns, 2);
-    }
-    out += wrap("why: " + r.why, columns, 2);
-    for (const explore::ViolationReport& v : r.violations) {
-        out += violation_block(v);
-    }
-    for (const std::string& note : r.notes) {
-        out += wrap("on the way, " + note, columns, 2);
-    }
-    for (const explore::LandingReport& l : r.landings) {
-        out += wrap(fmt::format("event {} hit {}: {}", l.event, l.where, l.exact ? "exactly there" : l.detail), columns, 2);
-    }
-    for (const std::string& line : r.console) {
-        out += wrap("guest: " + line, columns, 2);
-    }
-    out += fmt::format("  trace hash {:016x}; see it again: ./rig run {} --verbose\n", r.trace_hash, r.file);
-    return out;
-}
-
-namespace {
-
-struct ClaimState {
-    std::size_t held = 0;
-    std::size_t open = 0;
-    std::vector<const ScenarioResult*> refuted;  // shortest first
-};
-
-ClaimState state_of(std::string_view claim, const std::vector<ScenarioResult>& results) {
+ClaimState claim_state(std::string_view claim, const std::vector<ScenarioResult>& results) {
     ClaimState state;
     for (const ScenarioResult& r : results) {
         if (std::find(r.claims.begin(), r.claims.end(), claim) == r.claims.end()) {
@@ -122,6 +87,8 @@ ClaimState state_of(std::string_view claim, const std::vector<ScenarioResult>& r
     return state;
 }
 
+namespace {
+
 std::string claim_verdict(const ClaimState& state) {
     std::string verdict = fmt::format("held in {}", state.held);
     if (!state.refuted.empty()) {
@@ -138,7 +105,7 @@ std::string claims_table(const std::vector<ScenarioResult>& results) {
     std::string out = "The mail's claims, as these scenarios found them:\n";
     std::vector<std::string_view> untested;
     for (const oracle::Claim& claim : oracle::claims()) {
-        const ClaimState state = state_of(claim.id, results);
+        const ClaimState state = claim_state(claim.id, results);
         if (state.held + state.open + state.refuted.size() == 0) {
             untested.push_back(claim.id);
             continue;

@@ -2,18 +2,27 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vmm/explore/result.hpp"
+#include "vmm/report/paint.hpp"
 
 namespace stackrig::report {
 
 /// "ok    null-syscall            pass                C3 C4   1 IRQ ..." - one line, no newline.
-[[nodiscard]] std::string result_line(const explore::ScenarioResult& result);
+[[nodiscard]] std::string result_line(const explore::ScenarioResult& result, const Paint& paint = Paint());
 
-/// What happened in a run that is not as expected (or in full, when asked): reason, violations with pictures,
-/// the events and where they hit, the command that shows it again. At most 72 columns outside of file names.
-[[nodiscard]] std::string result_details(const explore::ScenarioResult& result);
+/// "pass", "INV-19 violated, as expected".
+[[nodiscard]] std::string verdict_text(const explore::ScenarioResult& result);
+
+/// What the results say about one claim.
+struct ClaimState {
+    std::size_t held = 0;
+    std::size_t open = 0;
+    std::vector<const explore::ScenarioResult*> refuted;  ///< shortest first
+};
+[[nodiscard]] ClaimState claim_state(std::string_view claim, const std::vector<explore::ScenarioResult>& results);
 
 /// The mail's claims C1..C8, each with what the scenarios say about it.
 [[nodiscard]] std::string claims_table(const std::vector<explore::ScenarioResult>& results);

@@ -5,6 +5,7 @@
 
 #include "vmm/scenario/loader.hpp"
 #include "vmm/scenario/nearest.hpp"
+#include "vmm/scenario/schema.hpp"
 #include "vmm/scenario/sentence.hpp"
 #include "vmm/scenario/vocabulary.hpp"
 
@@ -48,13 +49,13 @@ void Loader::explore() {
     if (!table) {
         return;
     }
-    table->only({"sweep"});
+    table->only(keys_of("explore"));
     const auto sweep = table->table("sweep");
     if (!sweep) {
         table->missing("sweep", "what to try at every boundary: sweep = { events = [\"nmi\", \"irq\", \"mc\"] }");
         return;
     }
-    sweep->only({"events", "at", "user"});
+    sweep->only(keys_of("explore.sweep"));
     engine::SweepPlan plan;
     if (!sweep->has("events")) {
         sweep->missing("events", fmt::format("one or more of {}", fmt::join(sweep_words(), ", ")));
@@ -86,7 +87,7 @@ void Loader::recorded() {
     if (!table) {
         return;
     }
-    table->only({"guest", "trace"});
+    table->only(keys_of("replay"));
     const auto hash = [&](const char* key) -> std::uint64_t {
         const auto text = table->string(key);
         if (!text) {

@@ -10,6 +10,7 @@
 #include "vmm/scenario/loader.hpp"
 #include "vmm/scenario/context.hpp"
 #include "vmm/scenario/nearest.hpp"
+#include "vmm/scenario/schema.hpp"
 #include "vmm/scenario/policies.hpp"
 #include "vmm/scenario/sentence.hpp"
 #include "vmm/scenario/vocabulary.hpp"
@@ -17,12 +18,8 @@
 namespace stackrig::scenario {
 namespace {
 
-constexpr std::int64_t schema_version = 1;
 constexpr std::size_t longest_schedule = 1000;
 constexpr std::uint64_t ram_step = 2 << 20;  ///< the guest maps RAM in pages of 2 MiB
-constexpr std::uint64_t least_ram = 4 << 20;
-constexpr std::uint64_t most_ram = 128 << 20;
-constexpr std::int64_t most_crowd = 16000;
 
 bool lower_name(std::string_view text, std::string_view extra) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
@@ -39,8 +36,7 @@ bool capability_name(std::string_view text) {
 }  // namespace
 
 Scenario Loader::run() {
-    root_.only({"schema", "name", "why", "claims", "hazards", "requires", "expect", "schedule", "guest",
-                "threads", "run", "check", "variants", "explore", "replay"});
+    root_.only(keys_of(""));
     header();
     guest();
     threads();
@@ -109,7 +105,7 @@ void Loader::expectation() {
     if (!table) {
         return;
     }
-    table->only({"violation", "also"});
+    table->only(keys_of("expect"));
     scenario_.expect.also = table->ids("also", scenario::checks());
     if (!table->has("violation")) {
         table->missing("violation", "the id whose violation ends the run: violation = \"INV-19\"");
@@ -131,12 +127,7 @@ void Loader::guest() {
     if (!table) {
         return;
     }
-    std::vector<std::string> keys = {"scheme", "cpus", "cache_pages", "reserve_pages", "free_pages", "ram", "depth", "softirq",
-                                     "reclaim", "bail_outs", "offline", "crowd", "cache_cap", "pool_pages"};
-    for (const PolicyKey& policy : policy_keys()) {
-        keys.emplace_back(policy.key);
-    }
-    table->only(keys);
+    table->only(keys_of("guest"));
     scheme(*table);
     engine::GuestPlan& plan = scenario_.plan.guest;
     names_.cpus = static_cast<std::uint32_t>(table->integer("cpus", 1, abi::max_cpus).value_or(1));
@@ -288,7 +279,7 @@ void Loader::checks() {
     if (!table) {
         return;
     }
-    table->only({"always", "sometimes", "finally"});
+    table->only(keys_of("check"));
     scenario_.always = predicates(*table, "always");
     scenario_.sometimes = predicates(*table, "sometimes");
     scenario_.finally = predicates(*table, "finally");
@@ -310,11 +301,11 @@ void Loader::budget() {
     if (!table) {
         return;
     }
-    table->only({"schedule", "max_stops", "check", "decisions"});
+    table->only(keys_of("run"));
     decisions(*table);
     engine::RunPlan& plan = scenario_.plan;
     plan.max_stops = static_cast<std::uint64_t>(
-        table->integer("max_stops", 1, 1'000'000'000).value_or(static_cast<std::int64_t>(plan.max_stops)));
+        table->integer("max_stops", 1, most_stops).value_or(static_cast<std::int64_t>(plan.max_stops)));
     plan.check_every_instruction = table->choice("check", {"stop", "instruction"}).value_or(0) == 1;
 }
 
@@ -336,9 +327,6 @@ Value merged(const Value& base, const Value& over) {
     return out;
 }
 
-/// What a variant may change: how the guest is built, what is to happen, and what is to come of it.
-const std::vector<std::string> variant_keys = {"guest", "expect", "requires", "claims", "hazards", "threads", "run", "check", "schedule", "why"};
-
 void load_variants(const Value& document, const SymbolSource& symbols, Reporter& reporter, std::vector<Scenario>& out) {
     const auto table = Table(document, "", reporter).table("variants");
     if (!table) {
@@ -349,7 +337,7 @@ void load_variants(const Value& document, const SymbolSource& symbols, Reporter&
             table->error(member.span, fmt::format("\"{}\" is no variant", member.key), "a variant is a table with a name of a-z, 0-9 and -: [variants.proposed]");
             continue;
         }
-        Table(member.value, fmt::format("[variants.{}]", member.key), reporter).only(variant_keys);
+        Table(member.value, fmt::format("[variants.{}]", member.key), reporter).only(keys_of("variants.*"));
         Value own = merged(document, member.value);
         std::erase_if(own.members, [](const Member& m) { return m.key == "variants"; });
         out.push_back(Loader(Table(own, "", reporter), symbols).run());

@@ -5,53 +5,37 @@
 #include <algorithm>
 
 #include "vmm/scenario/nearest.hpp"
+#include "vmm/scenario/schema.hpp"
 #include "vmm/scenario/sentence.hpp"
 
 namespace stackrig::scenario {
 namespace {
 
-struct Home {
-    const char* key;
-    const char* table;  ///< "" is the top level
-};
-/// Where a key belongs that was written elsewhere.
-constexpr Home homes[] = {
-    {"schema", ""},
-    {"name", ""},
-    {"why", ""},
-    {"claims", ""},
-    {"hazards", ""},
-    {"requires", ""},
-    {"expect", ""},
-    {"violation", "expect"},
-    {"also", "expect"},
-    {"scheme", "[guest]"},
-    {"repair", "[guest]"},
-    {"cpus", "[guest]"},
-    {"cache_pages", "[guest]"},
-    {"reserve_pages", "[guest]"},
-    {"free_pages", "[guest]"},
-    {"ram", "[guest]"},
-    {"depth", "[guest.depth]"},
-    {"kind", "[threads.NAME]"},
-    {"cpu", "[threads.NAME]"},
-    {"program", "[threads.NAME]"},
-    {"loop", "[threads.NAME]"},
-    {"schedule", "[run]"},
-    {"max_stops", "[run]"},
-    {"always", "[check]"},
-    {"sometimes", "[check]"},
-    {"finally", "[check]"},
-};
+/// "[guest]", "[threads.NAME]", "expect".
+std::string header_of(std::string_view table) {
+    if (table == "expect") {
+        return "expect";
+    }
+    std::string name(table);
+    if (name.ends_with("*")) {
+        name.replace(name.size() - 1, 1, "NAME");
+    }
+    return "[" + name + "]";
+}
 
+/// Where a key belongs that was written elsewhere.
 std::string home_hint(std::string_view key) {
-    const auto* home =
-        std::find_if(std::begin(homes), std::end(homes), [&](const Home& h) { return key == h.key; });
-    if (home == std::end(homes)) {
+    // "schedule" may stand at the top and in [run]: the latter is named.
+    const auto home = std::find_if(schema().rbegin(), schema().rend(),
+                                   [&](const SchemaKey& row) { return row.key == key && row.table != "variants.*"; });
+    if (home == schema().rend()) {
         return {};
     }
-    if (*home->table != '\0') {
-        return fmt::format("\"{}\" belongs into {}", key, home->table);
+    if (home->table.empty() && home->type == SchemaKey::Type::table) {
+        return {};
+    }
+    if (!home->table.empty()) {
+        return fmt::format("\"{}\" belongs into {}", key, header_of(home->type == SchemaKey::Type::table ? home->table + "." + home->key : home->table));
     }
     return fmt::format(
         "\"{}\" belongs to the top level: in TOML a key behind a [header] is part of that table, so move "

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "vmm/scenario/loader.hpp"
+#include "vmm/scenario/schema.hpp"
 #include "vmm/scenario/sentence.hpp"
 #include "vmm/scenario/vocabulary.hpp"
 
@@ -75,7 +76,7 @@ void Loader::thread(const Member& member) {
     }
     const Table table(member.value, fmt::format("[threads.{}]", member.key), reporter_);
     // `schedule` is dealt with by find_schedule(), which knows what was meant.
-    table.only({"kind", "cpu", "program", "loop", "forked"}, "schedule");
+    table.only(keys_of("threads.*"), "schedule");
     engine::ThreadPlan plan;
     plan.name = member.key;
     constexpr abi::ThreadKind kinds[] = {abi::ThreadKind::user, abi::ThreadKind::kthread, abi::ThreadKind::worker};

@@ -41,6 +41,42 @@ bool branches(csh handle, const cs_insn& insn) {
            std::any_of(std::begin(groups), std::end(groups), [&](cs_group_type group) { return cs_insn_group(handle, &insn, group); });
 }
 
+/// By 64-bit name, in the order of MemoryOperand::base.
+int register_number(x86_reg reg) {
+    constexpr x86_reg order[] = {X86_REG_RAX, X86_REG_RBX, X86_REG_RCX, X86_REG_RDX, X86_REG_RSI, X86_REG_RDI, X86_REG_RBP, X86_REG_RSP,
+                                 X86_REG_R8,  X86_REG_R9,  X86_REG_R10, X86_REG_R11, X86_REG_R12, X86_REG_R13, X86_REG_R14, X86_REG_R15,
+                                 X86_REG_RIP};
+    const auto found = std::find(std::begin(order), std::end(order), reg);
+    return found == std::end(order) ? MemoryOperand::none : static_cast<int>(found - std::begin(order));
+}
+
+std::optional<MemoryOperand> stack_word(const cs_insn& insn) {
+    const int rsp = register_number(X86_REG_RSP);
+    switch (insn.id) {
+        case X86_INS_PUSH:
+        case X86_INS_PUSHFQ:
+        case X86_INS_CALL: return MemoryOperand{.base = rsp, .displacement = -8};
+        case X86_INS_POP:
+        case X86_INS_POPFQ:
+        case X86_INS_RET:
+        case X86_INS_IRETQ: return MemoryOperand{.base = rsp};
+        default: return std::nullopt;
+    }
+}
+
+std::optional<MemoryOperand> memory_operand(const cs_insn& insn) {
+    const cs_x86& x86 = insn.detail->x86;
+    const bool names_only = insn.id == X86_INS_LEA || insn.id == X86_INS_NOP;  // an address, not an access
+    for (std::uint8_t i = 0; !names_only && i < x86.op_count; ++i) {
+        const cs_x86_op& op = x86.operands[i];
+        if (op.type == X86_OP_MEM) {
+            return MemoryOperand{.base = register_number(op.mem.base), .index = register_number(op.mem.index), .scale = op.mem.scale,
+                                 .displacement = op.mem.disp, .gs = op.mem.segment == X86_REG_GS};
+        }
+    }
+    return stack_word(insn);
+}
+
 struct Sorted {
     InstructionClass kind = InstructionClass::other;
     std::uint8_t word_bytes = 0;
@@ -135,6 +171,7 @@ Result<Instruction> Decoder::decode(std::span<const std::byte> bytes, Gva at, Co
                        .length = static_cast<std::uint8_t>(insn->size),
                        .word_bytes = sorted.word_bytes,
                        .branches = branches(*handle_, *insn),
+                       .memory = memory_operand(*insn),
                        .text = fmt::format("{}{}{}", insn->mnemonic, operands.empty() ? "" : " ", operands)};
 }
 

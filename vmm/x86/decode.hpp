@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -36,12 +37,25 @@ enum class InstructionClass {
 
 inline constexpr std::size_t longest_instruction = 15;  ///< bytes (SDM 2A 2.3.11)
 
+/// The address of a memory operand: base + index * scale + displacement, plus the base of GS. PUSH, POP, CALL and RET name
+/// their stack word.
+struct MemoryOperand {
+    static constexpr int none = -1;
+    static constexpr int rip = 16;  ///< of the next instruction
+    int base = none;                ///< rax rbx rcx rdx rsi rdi rbp rsp r8..r15 from 0 on
+    int index = none;
+    int scale = 1;
+    std::int64_t displacement = 0;
+    bool gs = false;
+};
+
 struct Instruction {
     InstructionClass kind = InstructionClass::other;
     std::uint8_t length = 0;  ///< bytes, 1..15
     /// Bytes per stack word of iret, popf and pushf: 2, 4 or 8; 0 for all others.
     std::uint8_t word_bytes = 0;
     bool branches = false;  ///< may go on elsewhere than behind itself: jumps, calls, returns, ways in and out of the kernel
+    std::optional<MemoryOperand> memory;  ///< the first one it reads or writes
     std::string text;       ///< Intel syntax: "mov rax, qword ptr [rdi]"
 };
 

@@ -85,7 +85,7 @@ Result<Elf> Elf::parse(std::vector<std::byte> bytes, std::string path) {
         }
         if (program.p_type == PT_LOAD) {
             elf.segments_.push_back({Gpa(program.p_paddr), std::span(elf.bytes_).subspan(program.p_offset, program.p_filesz),
-                                     program.p_memsz});
+                                     program.p_memsz, Gva(program.p_vaddr)});
         }
     }
     for (Elf_Scn* section = nullptr; (section = elf_nextscn(handle.get(), section)) != nullptr;) {
@@ -171,6 +171,28 @@ std::string Elf::describe(Gva address) const {
         }
     }
     return fmt::format("{}", address);
+}
+
+std::optional<std::pair<Gva, Gva>> Elf::function_at(Gva address) const {
+    auto after = by_address_.upper_bound(address.value());
+    while (after != by_address_.begin()) {
+        const auto& [start, symbol] = *--after;
+        if (symbol.size != 0) {
+            const bool inside = address.value() - start < symbol.size;
+            return inside ? std::optional(std::pair(Gva(start), Gva(start + symbol.size))) : std::nullopt;
+        }
+    }
+    return std::nullopt;
+}
+
+std::span<const std::byte> Elf::bytes_at(Gva address) const {
+    for (const ElfSegment& segment : segments_) {
+        const std::uint64_t offset = address - segment.address;
+        if (address >= segment.address && offset < segment.bytes.size()) {
+            return segment.bytes.subspan(offset);
+        }
+    }
+    return {};
 }
 
 std::optional<std::span<const std::byte>> Elf::note(std::string_view owner) const {

@@ -20,6 +20,7 @@ struct ElfSegment {
     Gpa physical;
     std::span<const std::byte> bytes;  ///< what the file holds; the rest up to memory_bytes is zero
     std::uint64_t memory_bytes = 0;
+    Gva address;  ///< where it runs
 };
 
 class Elf {
@@ -35,6 +36,10 @@ class Elf {
     [[nodiscard]] std::vector<std::string> names() const;
     /// A name that find() takes back: "do_syscall_64+0x10", "do_syscall_64", or the bare address when no symbol is near enough (its size covers it).
     [[nodiscard]] std::string describe(Gva address) const;
+    /// Start and end of the function that `address` lies in; nothing for bare labels.
+    [[nodiscard]] std::optional<std::pair<Gva, Gva>> function_at(Gva address) const;
+    /// The file's bytes from `address` on, to the end of its segment; empty outside of all.
+    [[nodiscard]] std::span<const std::byte> bytes_at(Gva address) const;
     /// Descriptor of the note with this owner name, if there is one.
     [[nodiscard]] std::optional<std::span<const std::byte>> note(std::string_view owner) const;
     /// FNV-1a of the file: two builds that differ anywhere differ here.

@@ -76,5 +76,13 @@ TEST(Cpio, IsWhatTheKernelReads) {
     EXPECT_EQ(archive.size() % 4, 0u);
 }
 
+TEST(Stream, ATextThatIsNoUtf8TravelsAsReplacementCharacters) {
+    MessageReader reader;
+    reader.feed(encode_message({{"file", "\xff.toml"}}));
+    const auto message = reader.next();
+    ASSERT_TRUE(message && *message);
+    EXPECT_EQ((**message)["file"], "\uFFFD.toml");
+}
+
 }  // namespace
 }  // namespace stackrig::host

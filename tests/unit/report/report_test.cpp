@@ -1,7 +1,11 @@
 // Reports: golden lines, exit codes, KTAP's rules, JSON there and back.
 #include <gtest/gtest.h>
 
+#include "tests/unit/report/samples.hpp"
+#include "vmm/report/clean.hpp"
 #include "vmm/report/json.hpp"
+#include "vmm/report/jsonl.hpp"
+#include "vmm/report/junit.hpp"
 #include "vmm/report/ktap.hpp"
 #include "vmm/report/text.hpp"
 
@@ -11,43 +15,16 @@ namespace {
 using explore::ScenarioResult;
 using explore::Verdict;
 
-ScenarioResult passed() {
-    return {.file = "scenarios/a.toml", .name = "a", .why = "Because.", .claims = {"C3", "C4"}, .verdict = Verdict::pass, .stops = 28};
-}
-
-ScenarioResult refuted() {
-    ScenarioResult r{.file = "scenarios/b.toml", .name = "b", .why = "Since.", .claims = {"C7"}, .verdict = Verdict::expected_violation,
-                     .expected_id = "INV-19", .stops = 32, .trace_hash = 0xfedcba9876543210};
-    r.violations = {{"INV-19", "P2 of B", "A second one is needed.", "cpu0 thread B enter+0x26d", "run B until mark(enter.short)", 32, "picture\n"}};
-    r.landings = {{"irq(timer)", "user_mark+0x7", true, ""}};
-    r.notes = {"INV-17 at stop 24: the reserve holds 0 of 3"};
-    return r;
-}
-
-ScenarioResult with(Verdict verdict, const std::string& reason = "") {
-    ScenarioResult r = passed();
-    r.verdict = verdict;
-    r.reason = reason;
-    return r;
-}
+using test::moment;
+using test::passed;
+using test::refuted;
+using test::with;
 
 TEST(Text, OneLinePerScenario) {
     EXPECT_EQ(result_line(passed()), "ok     a                                  C3 C4           28 stops  pass");
     EXPECT_EQ(result_line(refuted()), "ok     b                                  C7              32 stops  INV-19 violated, as expected");
     EXPECT_EQ(result_line(with(Verdict::vacuous)).substr(0, 6), "NOT OK") << "nothing examined is never a pass";
-}
-
-TEST(Text, DetailsNameWhatWhereAndHowToSeeItAgain) {
-    EXPECT_EQ(result_details(refuted()),
-              "b: INV-19 violated, as expected (scenarios/b.toml)\n"
-              "  why: Since.\n"
-              "  INV-19 at stop 32, cpu0 thread B enter+0x26d\n"
-              "    A second one is needed.\n"
-              "    during: run B until mark(enter.short)\n"
-              "picture\n"
-              "  on the way, INV-17 at stop 24: the reserve holds 0 of 3\n"
-              "  event irq(timer) hit user_mark+0x7: exactly there\n"
-              "  trace hash fedcba9876543210; see it again: ./rig run scenarios/b.toml --verbose\n");
+    EXPECT_EQ(result_line(passed(), Paint(true)).substr(0, 16), "\x1b[32mok     \x1b[0m") << "the column is padded before it is coloured";
 }
 
 TEST(Text, ClaimsTableTakesTheShortestCounterexample) {
@@ -92,13 +69,47 @@ TEST(Ktap, FollowsItsRules) {
     EXPECT_EQ(failed.substr(0, 2), "# ") << "diagnostics come before the result line";
 }
 
+TEST(Clean, LeavesNothingThatAReaderRefuses) {
+    EXPECT_EQ(clean("a\xff\xc3(\xe2\x82"), "a\uFFFD\uFFFD(\uFFFD\uFFFD") << "each byte of no character";
+    EXPECT_EQ(clean(std::string("\0\t\n\r\x1b", 5)), "\uFFFD\t\n\uFFFD\uFFFD");
+    EXPECT_EQ(clean("\u00e4\u2028\U0001F9E8"), "\u00e4\u2028\U0001F9E8");
+    EXPECT_EQ(clean("\xc2\x9b\xef\xbf\xbf"), "\uFFFD\uFFFD") << "C1 controls drive terminals, XML refuses U+FFFF";
+    EXPECT_EQ(xml("<a & 'b'>\""), "&lt;a &amp; &#39;b&#39;&gt;&quot;");
+    EXPECT_EQ(one_line("a\nb\tc"), "a b c");
+}
+
+TEST(Clean, AFileNameThatIsNoTextBreaksNoReport) {
+    ScenarioResult r = refuted();
+    r.file = "\xff.toml";
+    EXPECT_TRUE(Json::accept(jsonl_result({}, r).substr(0, jsonl_result({}, r).find('\n'))));
+    EXPECT_NE(junit({}, {r}).find("file=\"\uFFFD.toml\""), std::string::npos);
+}
+
 TEST(JsonTest, GoesThereAndBack) {
     const Json json = to_json(refuted());
     EXPECT_EQ(json["trace_hash"], "fedcba9876543210");
     const auto back = result_from_json(Json::parse(json.dump()));
     ASSERT_TRUE(back) << back.error().text;
     EXPECT_EQ(to_json(*back), json);
-    EXPECT_EQ(back->violations.at(0).picture, "picture\n");
+    EXPECT_EQ(back->violations.at(0).picture, refuted().violations.at(0).picture);
+    EXPECT_EQ(back->violations.at(0).code.at(2).source, refuted().violations.at(0).code.at(2).source);
+}
+
+TEST(JsonTest, TheTimelineGoesThereAndBackAndWritesWhatDoesNotChangeOnce) {
+    ScenarioResult r = refuted();
+    r.timeline = {7, {moment(30), moment(31), moment(32)}};
+    const Json json = to_json(r);
+    EXPECT_EQ(json["timeline"]["threads"].size(), 2u);
+    const auto back = result_from_json(Json::parse(json.dump()));
+    ASSERT_TRUE(back) << back.error().text;
+    EXPECT_EQ(back->timeline.left_out, 7u);
+    EXPECT_EQ(back->timeline.moments, r.timeline.moments);
+    EXPECT_EQ(back->violations[0].moment, r.violations[0].moment);
+    EXPECT_EQ(back->violations[0].before, r.violations[0].before);
+    EXPECT_EQ(back->violations[0].before_stop, 31u);
+    Json damaged = json;
+    damaged["timeline"]["moments"][0]["t"][0] = 99;
+    EXPECT_FALSE(result_from_json(damaged)) << "an index beyond the table";
 }
 
 TEST(JsonTest, NamesWhatCannotBeRead) {

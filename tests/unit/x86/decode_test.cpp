@@ -139,6 +139,23 @@ TEST_F(Decode, WhatMayGoOnElsewhereIsKnown) {
     }
 }
 
+TEST_F(Decode, TheMemoryOperandIsAnAccessNotJustAnAddress) {
+    const auto memory = [](const std::vector<int>& code) { return decode(code)->memory; };
+    const auto mov = memory({0x65, 0x48, 0x8b, 0x84, 0xd8, 0x78, 0x56, 0x34, 0x12});  // mov rax, gs:[rax + rbx*8 + 0x12345678]
+    ASSERT_TRUE(mov);
+    EXPECT_EQ(mov->base, 0);
+    EXPECT_EQ(mov->index, 1);
+    EXPECT_EQ(mov->scale, 8);
+    EXPECT_EQ(mov->displacement, 0x12345678);
+    EXPECT_TRUE(mov->gs);
+    EXPECT_EQ(memory({0x48, 0x8b, 0x05, 0, 0, 0, 0})->base, MemoryOperand::rip);
+    EXPECT_EQ(memory({0x41, 0x57})->displacement, -8) << "push r15 writes below RSP";
+    EXPECT_EQ(memory({0xc3})->base, 7) << "ret reads at RSP";
+    EXPECT_FALSE(memory({0x48, 0x8d, 0x04, 0x24})) << "lea touches nothing";
+    EXPECT_FALSE(memory({0x0f, 0x1f, 0x40, 0x00})) << "nop touches nothing";
+    EXPECT_FALSE(memory({0x48, 0x89, 0xc3}));
+}
+
 TEST_F(Decode, WhatFollowsDoesNotMatter) {
     const auto found = decode({0x90, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff});
     ASSERT_TRUE(found);

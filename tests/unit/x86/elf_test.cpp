@@ -195,5 +195,22 @@ TEST(ElfReader, RandomDamageEndsInAResult) {
     EXPECT_GT(accepted, 0u);
 }
 
+TEST(ElfTest, CodeIsFoundByAddressAndByFunction) {
+    Image image;
+    const auto elf = image.parse();
+    ASSERT_TRUE(elf) << elf.error().text;
+    const auto function = elf->function_at(Gva(0x10000a));
+    ASSERT_TRUE(function);
+    EXPECT_EQ(function->first, Gva(0x100008));
+    EXPECT_EQ(function->second, Gva(0x10000c));
+    EXPECT_FALSE(elf->function_at(Gva(0x10000c))) << "the first byte behind it";
+    EXPECT_FALSE(elf->function_at(Gva(0x10000e))) << "a label covers nothing";
+    const auto bytes = elf->bytes_at(Gva(0xffffffff80100004));
+    ASSERT_EQ(bytes.size(), 12u) << "to the end of what the file holds";
+    EXPECT_EQ(bytes[0], std::byte{'4'});
+    EXPECT_TRUE(elf->bytes_at(Gva(0xffffffff80100010)).empty()) << "zero-filled memory is not in the file";
+    EXPECT_TRUE(elf->bytes_at(Gva(0x100004)).empty()) << "a physical address is no place where code runs";
+}
+
 }  // namespace
 }  // namespace stackrig::x86
