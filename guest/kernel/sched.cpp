@@ -103,6 +103,7 @@ void schedule() {
     if (next->cr3 != read_cr3()) {
         switch_mm(next->cr3);
     }
+    scheme().switching(pc, next);
     __switch_to_asm(prev, next);
     finish_task_switch();
 }

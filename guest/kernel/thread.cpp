@@ -58,7 +58,9 @@ bool map_stack(Thread* t) {
 
 Thread* new_thread(u32 id, const char* name, ThreadKind kind, u32 cpu) {
     Thread* t = &state()->threads[id];
+    const u64 generation = t->flush_generation;  // of the last owner of this stack
     *t = {};
+    t->flush_generation = generation;
     t->id = id;
     t->state = ThreadState::embryo;
     t->slot = id;
@@ -140,6 +142,7 @@ Thread* create_thread(u32 id, const abi::ThreadSpec& spec) {
         return abandon(t);
     }
     copy_program(t, spec);
+    await_flush(t);  // nobody may run on this stack who translates it as it was before
     make_runnable_first(t);
     return t;
 }

@@ -112,6 +112,7 @@ void release(Thread* t) {
         }
         give_back(pc, t, pc->hands.count);
         free_stack_page(pc, t, 0);
+        after_unmap(t);
     }
     refill_after_exit(pc);
     wake_dying();
@@ -135,16 +136,17 @@ void shed(PerCpu* pc, Thread* prev) {
     mark(Mark::shed_done, prev->id);
 }
 
-void switched(Thread* prev, Thread* next) {
-    PerCpu* pc = this_cpu();
+/// The next instruction but a few may already use the stack: flushing on it would be too late.
+void switching(PerCpu* pc, Thread* next) {
     if (policies().flush == Flush::switch_in && next->last_cpu != pc->cpu) {
         for (u32 i = 1; i <= extra; ++i) {
             flush_tlb_page(abi::stack_page(next->slot, i));
         }
     }
     next->last_cpu = pc->cpu;
-    shed(pc, prev);
 }
+
+void switched(Thread* prev, Thread*) { shed(this_cpu(), prev); }
 
 void resumed(Thread* t) {
     if (t->shed != 0) {
@@ -225,6 +227,7 @@ const StackScheme entry_exit_scheme = {
     .born = born,
     .release = release,
     .scheduling = refill_at_schedule,
+    .switching = switching,
     .switched = switched,
     .resumed = resumed,
     .page_freed = page_freed,

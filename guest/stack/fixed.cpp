@@ -32,6 +32,7 @@ const StackScheme fixed_scheme = {
     .born = thread_nothing,
     .release = release,
     .scheduling = cpu_nothing,
+    .switching = [](PerCpu*, Thread*) {},
     .switched = [](Thread*, Thread*) {},
     .resumed = thread_nothing,
     .page_freed = nothing,

@@ -93,6 +93,9 @@ bool take_from_allocator(PerCpu* pc, const Thread* t) {
 void take_frame(PerCpu* pc, const Thread* t, u32 pfn, StackSource source) {
     push(pc->hands, pfn);
     label(pfn, FrameUse::stack);
+    if (policies().zero != abi::Zero::never) {
+        clear_page(pfn);  // whose it was before does not concern its next owner either (Linux: __GFP_ZERO)
+    }
     taken(t, source, pfn);
 }
 

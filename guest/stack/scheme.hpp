@@ -28,6 +28,8 @@ struct StackScheme {
     // --- scheduling; IRQs off ---
     /// At the top of schedule().
     void (*scheduling)(PerCpu* pc);
+    /// Right before RSP moves to the stack of `next`.
+    void (*switching)(PerCpu* pc, Thread* next);
     /// On the stack of `next`, before `prev` can run anywhere else.
     void (*switched)(Thread* prev, Thread* next);
     /// The thread goes on after a sleep.

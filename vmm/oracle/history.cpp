@@ -305,7 +305,7 @@ void History::follow_enter(const View& view, const engine::MarkStop& mark, Threa
             break;
         case Mark::wait_done:
             h.phase = Phase::kernel;
-            h.visit.owed = false;
+            h.visit.owed = policies_.kill == abi::Kill::killable && view.mapped(t) == only_p0;  // it has given up
             h.visit.mapping = false;
             break;
         default:
@@ -340,8 +340,8 @@ void History::follow_exit(const View& view, const engine::MarkStop& mark, Thread
         case Mark::loop_begin:
             pass_site(t, abi::Entry::none);
             h.phase = Phase::loop;
-            h.visit.repairing = true;
             h.visit.exit_work = true;
+            h.visit.repairing = true;
             break;
         case Mark::loop_irq_on:
             h.visit.irqs_were_on = true;

@@ -45,9 +45,9 @@ struct Visit {
     bool cache_ran_out = false;      ///< seen empty during the current hook
     bool alloc_failed = false;       ///< GFP_NOWAIT refused, or nothing free, during the current hook
     bool mapping = false;            ///< W6: the pages have come, PTEs are being written
+    bool exit_work = false;          ///< the exit loop has begun
     bool repairing = false;          ///< exit loop, IRQs still off: extra pages may be on their way back
     std::uint32_t lent_at_exit = 0;  ///< pages of the executing CPU's reserve in use when EXIT began
-    bool exit_work = false;          ///< the exit loop has begun
     bool irqs_seen_on = false;       ///< IF was seen set before exit work
     std::uint32_t page_sleeps = 0;   ///< times it went to sleep in the current wait for pages
     std::uint32_t overtaken = 0;     ///< times a later comer's wait was over first
