@@ -135,6 +135,11 @@ std::string catalogue_markdown() {
         out += fmt::format("\n- Basis: {}\n- Checked: {}\n- Schemes: {}\n- Source: `{}`\n",
                            basis_text(row.basis), row.how, schemes_text(row.schemes), row.file);
     }
+    out += "\n## Without a check of their own\n\n";
+    for (const Elsewhere& row : checked_elsewhere()) {
+        const std::string covered = row.covered_by.empty() ? "Not checked." : fmt::format("Covered by {}.", row.covered_by);
+        out += fmt::format("- {}, {}. {}{}{}\n", row.id, row.title, covered, row.reason.empty() ? "" : " ", row.reason);
+    }
     return out;
 }
 

@@ -98,6 +98,15 @@ struct Invariant {
     std::string_view leads_to = {};
 };
 
+/// A property that is not checked under its own id: because another id covers it, or because the rig cannot see it.
+struct Elsewhere {
+    std::string_view id;
+    std::string_view title;
+    std::string_view covered_by;  ///< ids, as text; empty when nothing checks it
+    std::string_view reason;      ///< why not; empty when it is covered
+};
+[[nodiscard]] std::span<const Elsewhere> checked_elsewhere();
+
 /// All invariants, in the order of Inv.
 [[nodiscard]] std::span<const Invariant> catalogue();
 [[nodiscard]] const Invariant& invariant(Inv inv);

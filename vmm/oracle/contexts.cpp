@@ -17,13 +17,16 @@ constexpr unsigned everywhere = under_fixed | under_entry_exit;
 
 constexpr Invariant all[] = {
     {Inv::i12, "I12", "an interrupted context comes back as it was", "", "",
-     "When the code that an NMI, a machine check, a debug exception or an interrupt interrupted goes on, all general registers, "
+     "When the code that an NMI, a machine check, a debug exception or an interrupt interrupted goes on, all "
+     "general registers, "
      "RFLAGS (RF and TF apart), RSP and the GS base are what they were; CR2 too when it was kernel code.",
-     "From the handler's first instruction after an injected event to the first instruction boundary back at the interrupted "
+     "From the handler's first instruction after an injected event to the first instruction boundary back at "
+     "the interrupted "
      "RIP and RSP, where every instruction is checked; other returns are not seen.",
      file, Basis::rig, everywhere},
     {Inv::i13, "I13", "no event overwrites the frame of another", "", "",
-     "While a CPU runs on its NMI, #DF, #DB or #MC stack, the frame at the top of that stack does not point into the same "
+     "While a CPU runs on its NMI, #DF, #DB or #MC stack, the frame at the top of that stack does not point "
+     "into the same "
      "stack: it would have been pushed over the frame of the first event.",
      "At each stop with RSP in such a stack, the frame at its top.", file, Basis::rig, everywhere},
 };
@@ -63,7 +66,8 @@ std::optional<x86::InterruptFrame> frame_at(const Scene& s, const CpuView& cpu, 
 }
 
 bool back_at(const Interrupted& was, const CpuView& cpu) {
-    return cpu.regs.rip == was.rip && cpu.regs.rsp == was.rsp && (cpu.regs.cs & 3) == (was.cs & 3) && cpu.running == was.thread;
+    return cpu.regs.rip == was.rip && cpu.regs.rsp == was.rsp && (cpu.regs.cs & 3) == (was.cs & 3) &&
+           cpu.running == was.thread;
 }
 
 /// It cannot come back any more without having been seen.
@@ -79,7 +83,8 @@ bool is_over(const Interrupted& was, const Scene& s) {
         return here.regs.user_mode();
     }
     const StackPointer then = locate(was.rsp);
-    const bool same_stack = here.rsp.where == then.where && here.rsp.slot == then.slot && here.rsp.stack == then.stack;
+    const bool same_stack =
+        here.rsp.where == then.where && here.rsp.slot == then.slot && here.rsp.stack == then.stack;
     return here.regs.user_mode() || (same_stack && here.regs.rsp > was.rsp);
 }
 
@@ -87,7 +92,8 @@ std::string differences(const Interrupted& was, const engine::CpuState& now) {
     std::string text;
     const auto compare = [&text](const char* name, std::uint64_t before, std::uint64_t after) {
         if (before != after) {
-            text += fmt::format("{}{} is {:#x} instead of {:#x}", text.empty() ? "" : ", ", name, after, before);
+            text +=
+                fmt::format("{}{} is {:#x} instead of {:#x}", text.empty() ? "" : ", ", name, after, before);
         }
     };
     for (std::size_t i = 0; i < was.gpr.size(); ++i) {
@@ -122,8 +128,9 @@ void Contexts::land(const Scene& s, const engine::LandedStop& landed) {
     if (!frame) {
         return;
     }
-    open_.push_back({here.running, here.regs.cpu, landed.entry, Gva(frame->rip), Gva(frame->rsp), static_cast<std::uint16_t>(frame->cs),
-                     frame->rflags, here.regs.cr2, here.regs.gs_base, here.regs.gpr});
+    open_.push_back({here.running, here.regs.cpu, landed.entry, Gva(frame->rip), Gva(frame->rsp),
+                     static_cast<std::uint16_t>(frame->cs), frame->rflags, here.regs.cr2, here.regs.gs_base,
+                     here.regs.gpr});
 }
 
 void Contexts::check_return(const Scene& s) {
@@ -139,7 +146,8 @@ void Contexts::check_return(const Scene& s) {
         if (!text.empty()) {
             s.judge.report(Inv::i12, was->thread ? std::vector{*was->thread} : std::vector<ThreadId>{},
                            fmt::format("context at {}", was->rip),
-                           fmt::format("{} is back at {} after {}, but {}.", here.regs.cpu, was->rip, entry_text(was->entry), text));
+                           fmt::format("{} is back at {} after {}, but {}.", here.regs.cpu, was->rip,
+                                       entry_text(was->entry), text));
         }
         was = open_.erase(was);
     }
@@ -147,18 +155,21 @@ void Contexts::check_return(const Scene& s) {
 
 void Contexts::check_frames(const Scene& s) {
     for (const CpuView& cpu : s.view.cpus) {
-        const bool ist = cpu.rsp.where == StackPointer::Where::cpu_stack && cpu.rsp.stack != abi::CpuStack::entry &&
-                         cpu.rsp.stack != abi::CpuStack::irq;
-        if (!cpu.online || !ist || cpu.rsp.depth < sizeof(x86::InterruptFrame) || !s.judge.examine(Inv::i13)) {
+        const bool ist = cpu.rsp.where == StackPointer::Where::cpu_stack &&
+                         cpu.rsp.stack != abi::CpuStack::entry && cpu.rsp.stack != abi::CpuStack::irq;
+        if (!cpu.online || !ist || cpu.rsp.depth < sizeof(x86::InterruptFrame) ||
+            !s.judge.examine(Inv::i13)) {
             continue;
         }
         const Gva top(abi::cpu_stack_top(cpu.rsp.cpu.value(), cpu.rsp.stack));
         const auto frame = frame_at(s, cpu, top - sizeof(x86::InterruptFrame));
         const StackPointer below = frame ? locate(Gva(frame->rsp)) : StackPointer{};
-        if (below.where == StackPointer::Where::cpu_stack && below.stack == cpu.rsp.stack && below.cpu == cpu.rsp.cpu && below.depth > 0) {
+        if (below.where == StackPointer::Where::cpu_stack && below.stack == cpu.rsp.stack &&
+            below.cpu == cpu.rsp.cpu && below.depth > 0) {
             s.judge.report(Inv::i13, cpu.running ? std::vector{*cpu.running} : std::vector<ThreadId>{},
                            fmt::format("frame at {}", top),
-                           fmt::format("The frame at the top of {}'s stack at {} interrupted code on that same stack (RSP {:#x}): the "
+                           fmt::format("The frame at the top of {}'s stack at {} interrupted code on that "
+                                       "same stack (RSP {:#x}): the "
                                        "frame that was there is lost.",
                                        cpu.regs.cpu, top, frame->rsp));
         }

@@ -1,4 +1,5 @@
-// Interrupted contexts: what an event found, and whether it left it so (I12); frames that a second event overwrites (I13).
+// Interrupted contexts: what an event found, and whether it left it so (I12); frames that a second event
+// overwrites (I13).
 #pragma once
 
 #include <array>

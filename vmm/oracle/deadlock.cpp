@@ -14,9 +14,12 @@ constexpr unsigned everywhere = under_fixed | under_entry_exit;
 
 constexpr Invariant all[] = {
     {Inv::live8, "LIVE-8", "waiting for pages does not close a circle", quotes::sleep, quotes::mail,
-     "No thread waits for stack pages that are held by threads which wait, directly or through others, for that very thread. "
-     "Where nobody of the scenario could wake a sleeper, the outside world may, and it counts as able to go on.",
-     "When nothing more can happen without an event: who holds which pages, who owns which mutex, and whose program still "
+     "No thread waits for stack pages that are held by threads which wait, directly or through others, for "
+     "that very thread. "
+     "Where nobody of the scenario could wake a sleeper, the outside world may, and it counts as able to go "
+     "on.",
+     "When nothing more can happen without an event: who holds which pages, who owns which mutex, and whose "
+     "program still "
      "contains which wake-up.",
      file, Basis::claim, under_entry_exit},
     {Inv::i14, "I14", "no CPU waits for ever", "", "",
@@ -33,11 +36,14 @@ std::string needs_text(const Scene& s, const Stuck& stuck) {
     switch (t.wait_kind) {
         case abi::WaitKind::event:
             return fmt::format("{} waits for event {}, which only {} can wake", who, t.wait_object, others);
-        case abi::WaitKind::mutex: return fmt::format("{} waits for mutex {}, which {} owns", who, t.wait_object, others);
+        case abi::WaitKind::mutex:
+            return fmt::format("{} waits for mutex {}, which {} owns", who, t.wait_object, others);
         case abi::WaitKind::frame:
-            return fmt::format("{} waits for a free page; {} {} them", who, others, stuck.needs.size() == 1 ? "has" : "have");
+            return fmt::format("{} waits for a free page; {} {} them", who, others,
+                               stuck.needs.size() == 1 ? "has" : "have");
         default:
-            return fmt::format("{} waits for stack pages, which {} {}", who, others, stuck.needs.size() == 1 ? "has" : "have");
+            return fmt::format("{} waits for stack pages, which {} {}", who, others,
+                               stuck.needs.size() == 1 ? "has" : "have");
     }
 }
 
@@ -60,11 +66,13 @@ void check_quiet(const Scene& s) {
         return;  // mutexes alone: a program's fault, not the scheme's
     }
     // The holder that sleeps is the better beginning of the story.
-    const auto first = std::find_if(cycle.begin(), cycle.end(), [&](ThreadId t) { return !for_frames(s, t); });
+    const auto first =
+        std::find_if(cycle.begin(), cycle.end(), [&](ThreadId t) { return !for_frames(s, t); });
     std::rotate(cycle.begin(), first == cycle.end() ? cycle.begin() : first, cycle.end());
     std::string text;
     for (const ThreadId t : cycle) {
-        const auto at = std::find_if(stuck.begin(), stuck.end(), [t](const Stuck& x) { return x.thread == t; });
+        const auto at =
+            std::find_if(stuck.begin(), stuck.end(), [t](const Stuck& x) { return x.thread == t; });
         text += fmt::format("{}{}", text.empty() ? "" : "; ", needs_text(s, *at));
     }
     s.judge.report(Inv::live8, cycle, "circle of waiters", "Deadlock: " + text + ".");
@@ -79,11 +87,13 @@ void check_spinning(const Scene& s) {
         if (!h.spinning) {
             continue;
         }
-        const std::string what = h.spin == abi::Spin::lock    ? fmt::format("lock {:#x}", h.spin_object)
-                                 : h.spin == abi::Spin::flush ? fmt::format("cpu{} to flush", h.spin_object)
-                                                              : fmt::format("cpu{} to change state", h.spin_object);
+        const std::string what = h.spin == abi::Spin::lock ? fmt::format("lock {:#x}", h.spin_object)
+                                 : h.spin == abi::Spin::flush
+                                     ? fmt::format("cpu{} to flush", h.spin_object)
+                                     : fmt::format("cpu{} to change state", h.spin_object);
         text += fmt::format("{}{} ({}{}) spins for {}", text.empty() ? "" : "; ", cpu.regs.cpu,
-                            cpu.running ? s.name(*cpu.running) : "nobody", cpu.regs.irqs_on() ? "" : ", IRQs off", what);
+                            cpu.running ? s.name(*cpu.running) : "nobody",
+                            cpu.regs.irqs_on() ? "" : ", IRQs off", what);
         if (cpu.running) {
             threads.push_back(*cpu.running);
         }

@@ -16,7 +16,8 @@ std::uint32_t needed(WaitKind kind) { return kind == WaitKind::pages ? abi::extr
 bool for_frames(WaitKind kind) { return kind == WaitKind::pages || kind == WaitKind::frame; }
 
 std::uint64_t pages_about(const Scene& s, ThreadId waiter) {
-    std::uint64_t sum = (s.history.alloc_denied() ? 0 : s.view.free_list.size()) + s.view.thread(waiter).granted;
+    std::uint64_t sum =
+        (s.history.alloc_denied() ? 0 : s.view.free_list.size()) + s.view.thread(waiter).granted;
     for (const CpuView& cpu : s.view.cpus) {
         sum += cpu.online && s.view.thread(waiter).wait_kind == WaitKind::pages ? cpu.belief.cache.count : 0;
     }
@@ -33,7 +34,8 @@ class Fixpoint {
         for (bool changed = true; changed;) {
             changed = false;
             for (std::uint32_t id = 0; id < goes_on_.size(); ++id) {
-                if (s.view.alive(ThreadId(id)) && !is_idle(s, ThreadId(id)) && !goes_on_[id] && can_go_on(ThreadId(id))) {
+                if (s.view.alive(ThreadId(id)) && !is_idle(s, ThreadId(id)) && !goes_on_[id] &&
+                    can_go_on(ThreadId(id))) {
                     goes_on_[id] = changed = true;
                 }
             }
@@ -56,11 +58,15 @@ class Fixpoint {
     [[nodiscard]] bool helps(ThreadId t, ThreadId waiter) const {
         const abi::Thread& w = s_.view.thread(waiter);
         switch (w.wait_kind) {
-            case WaitKind::event: return programs_.may_call(t, abi::Sys::wake, w.wait_object);
-            case WaitKind::mutex: return programs_.holds_mutex(t, w.wait_object);
+            case WaitKind::event:
+                return programs_.may_call(t, abi::Sys::wake, w.wait_object);
+            case WaitKind::mutex:
+                return programs_.holds_mutex(t, w.wait_object);
             case WaitKind::pages:
-            case WaitKind::frame: return frames_held(s_, t) > 0;
-            default: return false;
+            case WaitKind::frame:
+                return frames_held(s_, t) > 0;
+            default:
+                return false;
         }
     }
     [[nodiscard]] std::vector<ThreadId> helpers(ThreadId waiter) const {
@@ -83,7 +89,8 @@ class Fixpoint {
             }
             return pages >= needed(kind);
         }
-        return all.empty() || std::any_of(all.begin(), all.end(), [this](ThreadId h) { return goes_on_[h.value()]; });
+        return all.empty() ||
+               std::any_of(all.begin(), all.end(), [this](ThreadId h) { return goes_on_[h.value()]; });
     }
 
     const Scene& s_;
@@ -95,10 +102,12 @@ class Fixpoint {
 
 const engine::ThreadPlan* Programs::plan_of(ThreadId t) const {
     const std::uint32_t first = s_.view.kernel.cpus;  // one idle thread per CPU comes first
-    return t.value() >= first && t.value() - first < s_.programs.size() ? &s_.programs[t.value() - first] : nullptr;
+    return t.value() >= first && t.value() - first < s_.programs.size() ? &s_.programs[t.value() - first]
+                                                                        : nullptr;
 }
 
-/// Index of the operation going on. User threads keep it in their own page; a kthread's is counted by its system calls.
+/// Index of the operation going on. User threads keep it in their own page; a kthread's is counted by its
+/// system calls.
 std::size_t Programs::position(ThreadId t, const std::vector<abi::Op>& program) const {
     const abi::Thread& thread = s_.view.thread(t);
     if (thread.kind == abi::ThreadKind::user) {
@@ -131,11 +140,14 @@ bool Programs::to_come(ThreadId t, Wanted wanted) const {
             from = std::min<std::size_t>(from, plan->program[i].arg);
         }
     }
-    return std::any_of(plan->program.begin() + static_cast<std::ptrdiff_t>(from), plan->program.end(), wanted);
+    return std::any_of(plan->program.begin() + static_cast<std::ptrdiff_t>(from), plan->program.end(),
+                       wanted);
 }
 
 bool Programs::may_call(ThreadId t, abi::Sys number, std::uint32_t object) const {
-    return to_come(t, [=](const abi::Op& op) { return op.kind == abi::OpKind::call && op.number == number && op.arg == object; });
+    return to_come(t, [=](const abi::Op& op) {
+        return op.kind == abi::OpKind::call && op.number == number && op.arg == object;
+    });
 }
 
 bool Programs::may_release(ThreadId t) const {
@@ -164,7 +176,8 @@ std::uint32_t frames_held(const Scene& s, ThreadId t) {
     const abi::Thread& thread = s.view.thread(t);
     std::uint32_t frames = Programs(s).may_release(t) ? thread.hogged_count : 0;
     if (thread.kind == abi::ThreadKind::user && s.scheme == abi::Scheme::entry_exit) {
-        frames += static_cast<std::uint32_t>(std::popcount(static_cast<unsigned>(s.view.mapped(t) & ~only_p0)));
+        frames +=
+            static_cast<std::uint32_t>(std::popcount(static_cast<unsigned>(s.view.mapped(t) & ~only_p0)));
     }
     return frames;
 }
@@ -196,7 +209,8 @@ class CycleSearch {
                 cycle_.assign(back, path_.end());
                 return true;
             }
-            const auto next = std::find_if(stuck_.begin(), stuck_.end(), [need](const Stuck& s) { return s.thread == need; });
+            const auto next = std::find_if(stuck_.begin(), stuck_.end(),
+                                           [need](const Stuck& s) { return s.thread == need; });
             const auto index = static_cast<std::size_t>(next - stuck_.begin());
             if (next != stuck_.end() && !done_[index] && visit(index)) {
                 return true;

@@ -34,8 +34,8 @@ struct Stuck {
     std::vector<ThreadId> needs;
 };
 
-/// The threads that can never go on again by what the threads themselves do. Whoever waits for something that no thread of
-/// the scenario brings is not among them: the outside world may.
+/// The threads that can never go on again by what the threads themselves do. Whoever waits for something that
+/// no thread of the scenario brings is not among them: the outside world may.
 [[nodiscard]] std::vector<Stuck> stuck_threads(const Scene& scene);
 
 /// A cycle among them, each needing the next and the last the first; empty when there is none.

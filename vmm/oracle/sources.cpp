@@ -26,7 +26,7 @@ constexpr Invariant all[] = {
      "was on the free list.",
      "At enter.take, the place where the frame was last seen.", file, Basis::claim, under_entry_exit},
     {Inv::inv18, "INV-18", "only entries that may not wait use the reserve", quotes::reserve, quotes::mail,
-     "Only an entry outside the mail's list of five takes pages from the reserve.",
+     "Only an entry that may not wait by the class table in force (seed-literal: all but the mail's five) takes pages from the reserve.",
      "At enter.take: entry kind, and where the frame was last seen.", file, Basis::claim, under_entry_exit},
     {Inv::asm1, "ASM-1", "entries outside the list never enable IRQs", quotes::never, quotes::mail,
      "An entry that the mail does not list leaves IRQs off until the exit loop. Linux's own code contradicts "

@@ -17,8 +17,9 @@ void TlbModel::map(StackPage page, Pfn frame, bool global, CpuSet running) {
     Current& now = current(page);
     now = {frame, true, global, 0};
     // A translation of old that is right again does no harm, and is held already.
-    const auto again = std::find_if(stale_.begin(), stale_.end(),
-                                    [&](const Stale& s) { return s.page == page && s.frame == frame && s.global == global; });
+    const auto again = std::find_if(stale_.begin(), stale_.end(), [&](const Stale& s) {
+        return s.page == page && s.frame == frame && s.global == global;
+    });
     if (again != stale_.end()) {
         now.used_by = again->demand;
         stale_.erase(again);
@@ -31,7 +32,8 @@ void TlbModel::unmap(StackPage page, CpuSet running) {
         const auto known = std::find_if(stale_.begin(), stale_.end(), [&](const Stale& s) {
             return s.page == page && s.frame == now.frame && s.global == now.global;
         });
-        Stale& gone = known != stale_.end() ? *known : stale_.emplace_back(Stale{page, now.frame, now.global});
+        Stale& gone =
+            known != stale_.end() ? *known : stale_.emplace_back(Stale{page, now.frame, now.global});
         gone.demand |= now.used_by;
         gone.arch |= running;
     }
@@ -105,6 +107,8 @@ std::optional<Pfn> TlbModel::mapped(StackPage page) const {
     return present ? std::optional(current_[index(page)].frame) : std::nullopt;
 }
 
-bool TlbModel::global(StackPage page) const { return index(page) < current_.size() && current_[index(page)].global; }
+bool TlbModel::global(StackPage page) const {
+    return index(page) < current_.size() && current_[index(page)].global;
+}
 
 }  // namespace stackrig::oracle

@@ -1,4 +1,5 @@
-// What each CPU's TLB may hold for the pages of the stack area: real TLBs cannot be asked, so what they could hold is followed.
+// What each CPU's TLB may hold for the pages of the stack area: real TLBs cannot be asked, so what they could
+// hold is followed.
 #pragma once
 
 #include <cstdint>
@@ -27,22 +28,25 @@ struct Stale {
     Pfn frame;
     bool global = false;
     CpuSet demand = 0;  ///< CPUs that may hold it because they have used it while it was right
-    CpuSet arch = 0;    ///< CPUs that may hold it because any CPU may fill ahead, without ever using it (SDM 4.10.2.3)
+    CpuSet arch =
+        0;  ///< CPUs that may hold it because any CPU may fill ahead, without ever using it (SDM 4.10.2.3)
     bool operator==(const Stale&) const = default;
 
     [[nodiscard]] bool held_by(CpuId cpu) const { return ((demand | arch) & only(cpu)) != 0; }
 };
 
-/// Two fill policies side by side: `demand`, a CPU caches what it accesses; `arch`, any running CPU may cache whatever is
-/// present. A not-present entry is never cached, so P 0->1 needs no flush (SDM 4.10.4.3); nothing is broadcast (4.10.5).
-/// A value: copies are independent, and equal models judge alike.
+/// Two fill policies side by side: `demand`, a CPU caches what it accesses; `arch`, any running CPU may cache
+/// whatever is present. A not-present entry is never cached, so P 0->1 needs no flush (SDM 4.10.4.3); nothing
+/// is broadcast (4.10.5). A value: copies are independent, and equal models judge alike.
 class TlbModel {
   public:
-    /// The leaf PTE of `page` became present, or points elsewhere now. The former translation goes stale as by unmap().
+    /// The leaf PTE of `page` became present, or points elsewhere now. The former translation goes stale as
+    /// by unmap().
     void map(StackPage page, Pfn frame, bool global, CpuSet running);
     /// The leaf PTE of `page` is not present any more. `running`: CPUs that may have filled ahead.
     void unmap(StackPage page, CpuSet running);
-    /// `cpu` reads or writes in `page`. What it may hit besides the page tables' answer, nothing when that is all; fills.
+    /// `cpu` reads or writes in `page`. What it may hit besides the page tables' answer, nothing when that is
+    /// all; fills.
     std::optional<Stale> access(CpuId cpu, StackPage page);
 
     void flush_page(CpuId cpu, StackPage page);  ///< INVLPG, or a #PF on the page (4.10.4.1)

@@ -14,18 +14,25 @@ constexpr unsigned everywhere = under_fixed | under_entry_exit;
 
 constexpr Invariant all[] = {
     {Inv::inv22, "INV-22", "no stale translation where a page is mapped", "", "",
-     "When a stack page has been mapped, the CPU that mapped it holds no older translation of it: the claim of 18 March "
-     "2024, that local invalidation at map time is all it takes. A flush that comes later may be as good: a note.",
+     "When a stack page has been mapped, the CPU that mapped it holds no older translation of it: the claim "
+     "of 18 March "
+     "2024, that local invalidation at map time is all it takes. A flush that comes later may be as good: a "
+     "note.",
      "At enter.pte, the TLB model of the executing CPU.", file, Basis::note, under_entry_exit},
     {Inv::inv23, "INV-23", "no frame changes hands while a CPU may hold it", "", "",
-     "When a frame is mapped at another page or goes to the allocator, no CPU holds a translation to it. Stricter than "
+     "When a frame is mapped at another page or goes to the allocator, no CPU holds a translation to it. "
+     "Stricter than "
      "needed, because a flush before the next use is as good: a note.",
-     "At each stop, newly mapped stack pages and a changed free list, the TLB models of all CPUs.", file, Basis::note, everywhere},
+     "At each stop, newly mapped stack pages and a changed free list, the TLB models of all CPUs.", file,
+     Basis::note, everywhere},
     {Inv::inv24, "INV-24", "stack accesses reach the frame that is mapped", "", "",
-     "No CPU uses a stack page for which it may still hold an older translation, nor one that is unmapped and may still be "
-     "reached. The text says which fill policy it takes: demand, a CPU caches what it has used itself; arch, a CPU may "
+     "No CPU uses a stack page for which it may still hold an older translation, nor one that is unmapped "
+     "and may still be "
+     "reached. The text says which fill policy it takes: demand, a CPU caches what it has used itself; arch, "
+     "a CPU may "
      "have filled ahead whatever was mapped while it ran (SDM 4.10.2.3).",
-     "At each stop, the pages the executing CPU may have used since the last one: of the running thread's stack those from "
+     "At each stop, the pages the executing CPU may have used since the last one: of the running thread's "
+     "stack those from "
      "RSP, or the lowest use it has recorded, up to the top; at remote.access the page named.",
      file, Basis::derived, everywhere},
 };
@@ -47,7 +54,8 @@ CpuSet online(const View& view) {
 }
 
 std::string page_text(const View& view, StackPage page) {
-    return place_text(view, {PlaceKind::stack_page, page.page, static_cast<std::uint16_t>(page.slot.value())});
+    return place_text(view,
+                      {PlaceKind::stack_page, page.page, static_cast<std::uint16_t>(page.slot.value())});
 }
 
 std::string why_held(const Stale& stale, CpuId cpu) {
@@ -68,8 +76,8 @@ CpuId any_holder(const Stale& stale) {
 void report_23(const Scene& s, const Stale& stale, std::string_view now) {
     const CpuId holder = any_holder(stale);
     s.judge.report(Inv::inv23, {}, fmt::format("translations of {}", holder),
-                   fmt::format("Frame {} is {} while {} may still reach it as {}: {}.", stale.frame, now, holder,
-                               page_text(s.view, stale.page), why_held(stale, holder)));
+                   fmt::format("Frame {} is {} while {} may still reach it as {}: {}.", stale.frame, now,
+                               holder, page_text(s.view, stale.page), why_held(stale, holder)));
 }
 
 }  // namespace
@@ -129,20 +137,26 @@ void Translations::follow_flushes(const Scene& s) {
                     tlb_.flush_page(cpu, {at->slot, at->page});
                 }
                 break;
-            case abi::FlushKind::cr3: tlb_.flush_non_global(cpu); break;
-            case abi::FlushKind::all: tlb_.flush_all(cpu); break;
+            case abi::FlushKind::cr3:
+                tlb_.flush_non_global(cpu);
+                break;
+            case abi::FlushKind::all:
+                tlb_.flush_all(cpu);
+                break;
         }
-    } else if (s.at(abi::Mark::handler_begin) && mark->args[0] == static_cast<std::uint64_t>(abi::Entry::page_fault)) {
+    } else if (s.at(abi::Mark::handler_begin) &&
+               mark->args[0] == static_cast<std::uint64_t>(abi::Entry::page_fault)) {
         const auto at = locate_access(s.view.here().regs.cr2);
         if (at && mark->args[1] == 0 && at->where == StackPointer::Where::thread_stack) {
             tlb_.flush_page(cpu, {at->slot, at->page});  // a fault drops what it was caused by (SDM 4.10.4.1)
         }
     } else if (s.at(abi::Mark::enter_pte) && s.history.turn().thread && s.judge.examine(Inv::inv22)) {
-        const StackPage page{SlotId(s.view.thread(*s.history.turn().thread).slot), static_cast<std::uint8_t>(mark->args[1] & 3)};
+        const StackPage page{SlotId(s.view.thread(*s.history.turn().thread).slot),
+                             static_cast<std::uint8_t>(mark->args[1] & 3)};
         if (const auto stale = tlb_.stale(cpu, page)) {
             s.judge.report(Inv::inv22, {*s.history.turn().thread}, fmt::format("translations of {}", cpu),
-                           fmt::format("{} has mapped {} and may still hold its translation to frame {}: {}.", cpu,
-                                       page_text(s.view, page), stale->frame, why_held(*stale, cpu)));
+                           fmt::format("{} has mapped {} and may still hold its translation to frame {}: {}.",
+                                       cpu, page_text(s.view, page), stale->frame, why_held(*stale, cpu)));
         }
     }
 }
@@ -197,11 +211,13 @@ void Translations::use(const Scene& s, StackPage page) {
     }
     const auto now = tlb_.mapped(page);
     const auto running = s.view.here().running;
-    s.judge.report(Inv::inv24, running ? std::vector{*running} : std::vector<ThreadId>{},
-                   fmt::format("{} on {}", page_text(s.view, page), s.cpu()),
-                   fmt::format("{} uses {}, which is {}, but it may still hold the translation to frame {}: {}.", s.cpu(),
-                               page_text(s.view, page), now ? fmt::format("frame {} now", *now) : "not mapped any more",
-                               stale->frame, why_held(*stale, s.cpu())));
+    s.judge.report(
+        Inv::inv24, running ? std::vector{*running} : std::vector<ThreadId>{},
+        fmt::format("{} on {}", page_text(s.view, page), s.cpu()),
+        fmt::format("{} uses {}, which is {}, but it may still hold the translation to frame {}: {}.",
+                    s.cpu(), page_text(s.view, page),
+                    now ? fmt::format("frame {} now", *now) : "not mapped any more", stale->frame,
+                    why_held(*stale, s.cpu())));
 }
 
 }  // namespace stackrig::oracle

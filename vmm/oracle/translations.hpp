@@ -10,8 +10,9 @@
 
 namespace stackrig::oracle {
 
-/// Between two stops one CPU has run. What it has changed in the page tables comes first, then what it has invalidated,
-/// then what it has accessed: an error of that order errs towards an alarm only for a CPU that flushed before it mapped.
+/// Between two stops one CPU has run. What it has changed in the page tables comes first, then what it has
+/// invalidated, then what it has accessed: an error of that order errs towards an alarm only for a CPU that
+/// flushed before it mapped.
 class Translations {
   public:
     void observe(const Scene& scene);

@@ -7,12 +7,14 @@
 namespace stackrig::oracle::test {
 namespace {
 
-/// Writes an event's frame right below `rsp` on the stack of A, and puts the CPU at the handler's first instruction.
+/// Writes an event's frame right below `rsp` on the stack of A, and puts the CPU at the handler's first
+/// instruction.
 engine::CpuState interrupt(Rig& r, Entry entry) {
     const engine::CpuState was = r.cpus[0];
     const std::uint64_t at = was.rsp.value() - sizeof(x86::InterruptFrame);
     const std::uint64_t pa = r.g.pfn_of(r.g.a, 0) * abi::page_bytes + at % abi::page_bytes;
-    r.g.ram.at<x86::InterruptFrame>(pa) = {was.rip.value(), was.cs, was.rflags, was.rsp.value(), abi::kernel_ds};
+    r.g.ram.at<x86::InterruptFrame>(pa) = {was.rip.value(), was.cs, was.rflags, was.rsp.value(),
+                                           abi::kernel_ds};
     r.cpus[0].rsp = Gva(at);
     r.cpus[0].rip = Gva(abi::kernel_map_base + 0x1000);
     r.set_irqs(false);
@@ -97,7 +99,8 @@ TEST(I13, SecondNmiOverTheFrameOfTheFirst) {
         r.on_cpu_stack(abi::CpuStack::nmi);
         r.cpus[0].cr3 = Gpa(r.g.state().kernel_cr3);
         r.g.ram.at<x86::InterruptFrame>(pa + abi::page_bytes - sizeof(x86::InterruptFrame)) = {
-            abi::kernel_map_base, abi::kernel_cs, 2, abi::cpu_stack_top(0, interrupted) - 512, abi::kernel_ds};
+            abi::kernel_map_base, abi::kernel_cs, 2, abi::cpu_stack_top(0, interrupted) - 512,
+            abi::kernel_ds};
         r.boundary();
         EXPECT_EQ(r.fired(Inv::i13), interrupted == abi::CpuStack::nmi) << r.all();
         EXPECT_EXAMINED(r, Inv::i13);

@@ -6,16 +6,23 @@
 namespace stackrig::oracle::test {
 namespace {
 
-abi::Op call(abi::Sys number, std::uint32_t arg) { return {abi::OpKind::call, number, abi::Via::syscall64, arg, 0, 0}; }
+abi::Op call(abi::Sys number, std::uint32_t arg) {
+    return {abi::OpKind::call, number, abi::Via::syscall64, arg, 0, 0};
+}
 
-engine::ThreadPlan program(const char* name, std::vector<abi::Op> ops, abi::ThreadKind kind = abi::ThreadKind::user) {
+engine::ThreadPlan program(const char* name, std::vector<abi::Op> ops,
+                           abi::ThreadKind kind = abi::ThreadKind::user) {
     return {.name = name, .kind = kind, .cpu = CpuId(0), .program = std::move(ops)};
 }
 
-/// A sleeps in the kernel with the last three pages, B waits for pages. `k`: what the kthread has still to do.
-Rig reader_and_writer(std::vector<abi::Op> a, abi::WaitKind a_waits, std::vector<abi::Op> b, std::vector<abi::Op> k = {}) {
-    Rig r({.cache = 3, .free = 0, .threads = {program("A", std::move(a)), program("B", std::move(b)),
-                                              program("K", std::move(k), abi::ThreadKind::kthread)}});
+/// A sleeps in the kernel with the last three pages, B waits for pages. `k`: what the kthread has still to
+/// do.
+Rig reader_and_writer(std::vector<abi::Op> a, abi::WaitKind a_waits, std::vector<abi::Op> b,
+                      std::vector<abi::Op> k = {}) {
+    Rig r({.cache = 3,
+           .free = 0,
+           .threads = {program("A", std::move(a)), program("B", std::move(b)),
+                       program("K", std::move(k), abi::ThreadKind::kthread)}});
     r.boot_to_user();
     r.enter(r.g.a, Entry::syscall64);
     r.irq_on(r.g.a, Entry::syscall64);
@@ -30,12 +37,14 @@ TEST(Live8, ReaderHoldsWhatTheWriterWaitsFor) {
     r.end(engine::Ending::quiet);
     EXPECT_ONLY(r, Inv::live8);
     EXPECT_EQ(r.violations[0].text,
-              "Deadlock: A holds 3 frames and waits for event 1, which only B can wake; B waits for stack pages, which A has.");
+              "Deadlock: A holds 3 frames and waits for event 1, which only B can wake; B waits for stack "
+              "pages, which A has.");
     EXPECT_EQ(r.violations[0].threads, (std::vector{ThreadId(r.g.a), ThreadId(r.g.b)}));
 }
 
 TEST(Live8, SomebodyElseWillWakeTheReader) {
-    Rig r = reader_and_writer({call(abi::Sys::wait, 1)}, abi::WaitKind::event, {call(abi::Sys::wake, 1)}, {call(abi::Sys::wake, 1)});
+    Rig r = reader_and_writer({call(abi::Sys::wait, 1)}, abi::WaitKind::event, {call(abi::Sys::wake, 1)},
+                              {call(abi::Sys::wake, 1)});
     r.end(engine::Ending::quiet);
     EXPECT_CLEAN(r);
 }
@@ -58,7 +67,8 @@ TEST(Live8, EnoughPagesElsewhere) {
 }
 
 TEST(Live8, WaiterOwnsTheMutexThatTheHolderWants) {
-    const std::vector<abi::Op> owner = {call(abi::Sys::lock, 1), call(abi::Sys::null, 0), call(abi::Sys::unlock, 1)};
+    const std::vector<abi::Op> owner = {call(abi::Sys::lock, 1), call(abi::Sys::null, 0),
+                                        call(abi::Sys::unlock, 1)};
     for (const std::uint32_t done : {0u, 1u, 3u}) {
         Rig r = reader_and_writer({call(abi::Sys::lock, 1)}, abi::WaitKind::mutex, owner);
         r.g.thread(r.g.b).user_page_pfn = 0x600;
@@ -69,7 +79,8 @@ TEST(Live8, WaiterOwnsTheMutexThatTheHolderWants) {
 }
 
 TEST(Live8, AWakeUpThatIsOverIsNone) {
-    Rig r = reader_and_writer({call(abi::Sys::wait, 1)}, abi::WaitKind::event, {call(abi::Sys::wake, 1), call(abi::Sys::null, 0)});
+    Rig r = reader_and_writer({call(abi::Sys::wait, 1)}, abi::WaitKind::event,
+                              {call(abi::Sys::wake, 1), call(abi::Sys::null, 0)});
     r.g.thread(r.g.b).user_page_pfn = 0x600;
     r.g.ram.at<abi::UserPage>(0x600 * abi::page_bytes).pc = 1;
     r.end(engine::Ending::quiet);
@@ -91,7 +102,8 @@ TEST(I14, CpusThatWaitForEachOther) {
     EXPECT_CLEAN(r);
     r.end(engine::Ending::deadlocked, 1);
     EXPECT_ONLY(r, Inv::i14);
-    EXPECT_NE(r.violations[0].text.find("cpu0 (idle, IRQs off) spins for cpu1 to flush"), std::string::npos) << r.all();
+    EXPECT_NE(r.violations[0].text.find("cpu0 (idle, IRQs off) spins for cpu1 to flush"), std::string::npos)
+        << r.all();
 }
 
 }  // namespace

@@ -124,7 +124,8 @@ TEST(Live4, SpinningInsideEnter) {
         Rig r({}, "LIVE-4");
         r.boot_to_user();
         r.in_kernel(r.g.a);
-        r.mark(Mark::enter_begin, r.g.a, static_cast<std::uint64_t>(inside ? Entry::timer : Entry::syscall64));
+        r.mark(Mark::enter_begin, r.g.a,
+               static_cast<std::uint64_t>(inside ? Entry::timer : Entry::syscall64));
         r.mark(Mark::relax, 0, static_cast<std::uint64_t>(abi::Spin::lock), 0x1000);
         EXPECT_EQ(r.fired(Inv::live4), inside) << r.all();
     }

@@ -131,6 +131,16 @@ TEST(Catalogue, EveryRowIsComplete) {
     }
 }
 
+TEST(Catalogue, WhatIsCheckedElsewhereNamesRealChecks) {
+    for (const Elsewhere& row : checked_elsewhere()) {
+        EXPECT_FALSE(find_invariant(row.id)) << row.id << " has a check of its own";
+        EXPECT_FALSE(row.covered_by.empty() && row.reason.empty()) << row.id;
+        if (!row.covered_by.empty()) {
+            EXPECT_TRUE(find_invariant(row.covered_by.substr(0, row.covered_by.find_first_of(", ")))) << row.id;
+        }
+    }
+}
+
 TEST(Catalogue, MarkdownWordForWord) { expect_golden("invariants.md", catalogue_markdown()); }
 
 TEST(Explain, WordForWord) {

@@ -180,7 +180,8 @@ TEST_P(Tlb, ModelsAreValues) {
     EXPECT_EQ(saved, tlb);
 }
 
-INSTANTIATE_TEST_SUITE_P(Pages, Tlb, testing::Bool(), [](const auto& p) { return p.param ? "Global" : "NonGlobal"; });
+INSTANTIATE_TEST_SUITE_P(Pages, Tlb, testing::Bool(),
+                         [](const auto& p) { return p.param ? "Global" : "NonGlobal"; });
 
 }  // namespace
 }  // namespace stackrig::oracle
