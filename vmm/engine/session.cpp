@@ -320,9 +320,11 @@ Result<void> Session::go() {
 
 Result<void> Session::step() {
     STACKRIG_TRY_ASSIGN(const bool taken, take_pending_irq(false));
-    if (taken) {
-        return {};
-    }
+    return taken ? Result<void>{} : step_over();
+}
+
+/// The instruction here, whatever waits to be taken.
+Result<void> Session::step_over() {
     STACKRIG_TRY(refresh());
     const Gva from = here().rip;
     const bool news = now_.arrival.news(from);

@@ -111,6 +111,8 @@ class Session {
     Result<void> open_window();
     Result<bool> take_pending_irq(bool window);
     [[nodiscard]] Result<bool> irq_held_back_by_shadow() const;
+    Result<void> on_window();
+    Result<void> step_over();
     Result<void> show(StopCause cause, std::optional<Gva> breakpoint = std::nullopt);
     Result<void> show_as_read(StopCause cause, std::optional<Gva> breakpoint = std::nullopt);
     Result<void> refresh();

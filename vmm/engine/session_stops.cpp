@@ -1,5 +1,6 @@
 // What the exits of a run mean, and showing them as stops.
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 
 #include "guest/abi/layout.hpp"
@@ -170,6 +171,20 @@ Result<bool> Session::irq_held_back_by_shadow() const {
     return shadow != 0;
 }
 
+/// An exit of the host's own, between STI and the instruction in its shadow, can cost the shadow (nested SVM by TCG forgets it at
+/// VMRUN), and the window opens one boundary early. Rightly it opens there only when somebody jumps or returns to that boundary;
+/// the interrupt is then taken one instruction later, too, and the same each time.
+Result<void> Session::on_window() {
+    machine_->vcpu(now_.active).request_interrupt_window(false);
+    STACKRIG_TRY(refresh());
+    std::array<std::byte, 1> before{};
+    const Gva rip = here().rip;
+    const bool text = rip.value() > abi::kernel_map_base;
+    const bool behind_sti = text && machine_->clean_memory().read(Gpa(rip.value() - 1 - abi::kernel_map_base), before) &&
+                            before[0] == std::byte{machine::opcode_sti};
+    return behind_sti ? step_over() : open_window();
+}
+
 Result<void> Session::open_window() {
     machine_->vcpu(now_.active).request_interrupt_window(false);
     auto& waiting = now_.pending_irqs[now_.active.value()];
@@ -183,7 +198,7 @@ Result<void> Session::on_exit(const kvm::Exit& exit) {
         Cases{[this](const kvm::IoOut& out) { return on_out(out); },
               [this](const kvm::IoIn&) { return on_in(); },
               [this](const kvm::Hlt&) { return show(HaltStop{}); },
-              [this](const kvm::IrqWindow&) { return open_window(); },
+              [this](const kvm::IrqWindow&) { return on_window(); },
               [this](const kvm::Interrupted&) -> Result<void> {
                   STACKRIG_TRY(refresh());
                   end(RunEnd::stuck, fmt::format("the guest ran for {} ms without coming back; it is at {}", options_.patience.count(),

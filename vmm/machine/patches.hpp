@@ -18,6 +18,7 @@ namespace stackrig::machine {
 
 inline constexpr std::uint8_t opcode_hlt = 0xf4;   ///< in CPL 0 and without an in-kernel irqchip: KVM_EXIT_HLT
 inline constexpr std::uint8_t opcode_int3 = 0xcc;
+inline constexpr std::uint8_t opcode_sti = 0xfb;
 
 /// Owns every patched byte. A byte may be wanted by several parties: the last one to lift it restores the original.
 class Patches final : public PhysMemory {

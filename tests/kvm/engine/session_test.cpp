@@ -1,9 +1,12 @@
 // Walking a run: stepping sees what running sees, every boundary can be saved, and a decision does what an event put there does.
 #include "vmm/engine/session.hpp"
 
+#include <algorithm>
 #include <cstdlib>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <map>
+#include <utility>
 
 #include "guest/abi/layout.hpp"
 #include "tests/kvm/fixture.hpp"
@@ -16,11 +19,40 @@ using machine::Snapshot;
 using machine::Snapshots;
 using test::must;
 
-struct Blind final : Observer {
-    bool at_stop(const Stop&) override { return true; }
+/// Keeps what the trace hash is made of, so that a difference has a place and a register.
+struct Recorder final : Observer {
+    struct Seen {
+        std::size_t cause;
+        CpuState cpu;
+    };
+    bool at_stop(const Stop& stop) override {
+        seen.push_back({stop.cause.index(), stop.cpus[stop.cpu.value()]});
+        return true;
+    }
     bool at_expect(std::size_t, const Stop&) override { return true; }
     void at_end(const Stop&, Ending) override {}
+    std::vector<Seen> take() { return std::exchange(seen, {}); }
+    std::vector<Seen> seen;
 };
+
+/// The first stop at which two runs differ, compared from their ends: one of them may have begun in the middle.
+std::string first_difference(const std::vector<Recorder::Seen>& a, const std::vector<Recorder::Seen>& b, const x86::Elf& guest) {
+    const std::size_t common = std::min(a.size(), b.size());
+    for (std::size_t left = common; left > 0; --left) {
+        const auto& [cause, x] = a[a.size() - left];
+        const auto& [other_cause, y] = b[b.size() - left];
+        if (cause == other_cause && x.rip == y.rip && x.rflags == y.rflags && x.gpr == y.gpr && x.cr3 == y.cr3) {
+            continue;
+        }
+        std::string text = fmt::format("{} stops before the end: cause {} at {} flags {:#x} cr3 {} / cause {} at {} flags {:#x} cr3 {}", left, cause,
+                                       guest.describe(x.rip), x.rflags, x.cr3, other_cause, guest.describe(y.rip), y.rflags, y.cr3);
+        for (std::size_t r = 0; r < x.gpr.size(); ++r) {
+            text += x.gpr[r] == y.gpr[r] ? "" : fmt::format(", r{} {:#x} / {:#x}", r, x.gpr[r], y.gpr[r]);
+        }
+        return text;
+    }
+    return "none";
+}
 
 class SessionTest : public test::KvmTest {
   protected:
@@ -31,8 +63,8 @@ class SessionTest : public test::KvmTest {
             guest.emplace(must(x86::Elf::load(path != nullptr ? path : "guest.elf")));
         }
     }
-    std::unique_ptr<Session> session_of(const RunPlan& plan) { return must(Session::create(system(), *guest, plan, blind, {})); }
-    RunOutcome run_plan(const RunPlan& plan) { return must(run(system(), *guest, plan, blind, {})); }
+    std::unique_ptr<Session> session_of(const RunPlan& plan) { return must(Session::create(system(), *guest, plan, recorder, {})); }
+    RunOutcome run_plan(const RunPlan& plan) { return must(run(system(), *guest, plan, recorder, {})); }
 
     static abi::Op call(abi::Sys number, abi::Via via = abi::Via::syscall64, std::uint32_t arg = 0) {
         return {abi::OpKind::call, number, via, arg, 0, 0};
@@ -59,7 +91,7 @@ class SessionTest : public test::KvmTest {
     }
 
     std::optional<x86::Elf> guest;
-    Blind blind;
+    Recorder recorder;
 };
 
 /// The run by single instructions from the end of boot on; `at` is called at each boundary.
@@ -148,18 +180,21 @@ TEST_F(SessionTest, ADecisionDoesWhatTheSameEventPutThereDoes) {
         if (at.thread < plan.guest.cpus || must(session->refusal(nmi)) || must(session->machine().vcpu(CpuId{0}).interrupt_shadow()) != 0) {
             continue;
         }
+        (void)recorder.take();
         must(session->inject_here(nmi));
         while (must(session->poise())) {
             must(session->go());
         }
         const RunOutcome put = session->finish();
+        const auto put_stops = recorder.take();
         RunPlan decided = plan;
         decided.decisions = {{InjectAt{{.kind = Place::Kind::symbol, .thread = ThreadIndex{at.thread - plan.guest.cpus}, .address = at.rip,
                                         .occurrence = at.occurrence}, nmi}, "nmi there"}};
         const RunOutcome replayed = run_plan(decided);
         ASSERT_EQ(replayed.end, put.end) << replayed.detail << " / " << put.detail << " at " << guest->describe(at.rip);
         ASSERT_EQ(replayed.stops, put.stops) << guest->describe(at.rip) << " #" << at.occurrence;
-        ASSERT_EQ(replayed.trace_hash, put.trace_hash) << guest->describe(at.rip) << " #" << at.occurrence;
+        ASSERT_EQ(replayed.trace_hash, put.trace_hash)
+            << guest->describe(at.rip) << " #" << at.occurrence << ": " << first_difference(put_stops, recorder.take(), *guest);
         ++compared;
         in_user_code += at.rip.value() < abi::kernel_map_base ? 1 : 0;
     }
