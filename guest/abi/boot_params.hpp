@@ -28,6 +28,7 @@ struct ThreadSpec {
     ThreadKind kind;
     std::uint32_t cpu;
     std::uint32_t op_count;
+    std::uint32_t priority;  ///< when it waits for pages: more important ones have higher numbers
     std::uint32_t forked;  ///< 1: not created at boot but by another thread's fork
     Op ops[max_ops];
 };

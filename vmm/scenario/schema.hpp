@@ -42,5 +42,6 @@ inline constexpr std::uint64_t least_ram = 4 << 20;
 inline constexpr std::uint64_t most_ram = 128 << 20;
 inline constexpr std::int64_t most_stops = 1'000'000'000;
 inline constexpr std::int64_t most_crowd = 16000;
+inline constexpr std::int64_t most_important = 99;  ///< priority of a thread; 0 is the least
 
 }  // namespace stackrig::scenario
