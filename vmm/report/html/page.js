@@ -22,11 +22,11 @@ function overview() {
 
 const KIND_WORDS = {bad: "refuted", good: "held", warn: "undecided", none: "not tested"};
 
-function kindOf(reading) { return reading.refuted.length ? "bad" : reading.open ? "warn" : reading.held ? "good" : "none"; }
+function claimKind(reading) { return reading.refuted.length ? "bad" : reading.open ? "warn" : reading.held ? "good" : "none"; }
 
 function readingRow(reading) {
   const shortest = reading.refuted[0];
-  const kind = kindOf(reading);
+  const kind = claimKind(reading);
   return h("p", {class: "small"}, h("span", {class: "reading"}, reading.name), chip(kind, KIND_WORDS[kind]), " ",
     shortest && [`${shortest.id} in ${shortest.stops} stops: `, shortest.shown ? h("a", {href: "#" + encodeURIComponent(shortest.name)}, shortest.name) : shortest.name,
       reading.refuted.length > 1 ? `, and ${reading.refuted.length - 1} more. ` : ". "],
@@ -34,12 +34,12 @@ function readingRow(reading) {
 }
 
 function claims() {
-  const isTested = (c) => c.readings.some((r) => kindOf(r) !== "none");
+  const isTested = (c) => c.readings.some((r) => claimKind(r) !== "none");
   const others = data.claims.filter((c) => !isTested(c)).map((c) => c.id);
   byId("claims").append(h("ul", {class: "claims"}, data.claims.filter(isTested).map((c) => {
-    const kind = kindOf(c.readings[0]);
+    const kind = claimKind(c.readings[0]);
     return h("li", {class: `card ${kind}`}, h("header", {}, h("span", {class: "id"}, c.id), chip(kind, KIND_WORDS[kind])), h("h3", {}, c.statement), h("blockquote", {}, c.sentence),
-      c.readings.filter((r, i) => i < 2 || kindOf(r) !== "none").map(readingRow));
+      c.readings.filter((r, i) => i < 2 || claimKind(r) !== "none").map(readingRow));
   })), others.length > 0 && h("p", {class: "small"}, `Not tested here: ${others.join(" ")}`) || "",
   data.depths && h("pre", {class: "depths"}, data.depths) || "");
 }
