@@ -13,6 +13,7 @@ namespace stackrig::abi {
 inline constexpr std::uint32_t boot_magic = 0x47525453;  ///< "STRG"
 inline constexpr unsigned max_cpus = 4;
 inline constexpr unsigned max_threads = 252;  ///< threads a scenario may name
+inline constexpr unsigned max_crowd = 16000;  ///< threads without names beside them
 
 enum class Scheme : std::uint32_t { fixed = 0, entry_exit };
 
