@@ -59,6 +59,15 @@ class Documents(unittest.TestCase):
                     self.assertTrue(any(os.path.exists(p) for p in sources) or os.path.exists(os.path.join(ROOT, "docs", path)))
         self.assertGreater(found, 30, "the documents were not read")
 
+    def test_a_scenario_with_an_id_behind_it_is_about_that_id(self):
+        found = 0
+        for document in DOCUMENTS:
+            for path, name in re.findall(r"(scenarios/[\w/-]+\.toml)\s+\(((?:INV|LIVE|ASM|CLASS)-\d+|I\d+)\b", text_of(document)):
+                found += 1
+                with self.subTest(document=document, path=path, name=name):
+                    self.assertIn(f'"{name}"', text_of(path))
+        self.assertGreater(found, 15, "the documents were not read")
+
     def test_commands_run(self):
         with open(os.path.join(ROOT, ".ci/run"), encoding="utf-8") as file:
             in_ci = {line.strip() for line in file}
