@@ -80,6 +80,9 @@ int doctor(host::HostKind kind, bool json);
 int bench(host::HostKind kind, bool npt, bool json);
 /// Any program of the build on the chosen host, with its streams and exit status: for tests and for the curious.
 int exec(host::HostKind kind, bool npt, const std::vector<std::string>& files, const std::vector<std::string>& command);
+/// Requests for a worker from standard input, one JSON object a line, answers to standard output: how tests/self drives many
+/// guests, `guests`, in one host.
+int ask(host::HostKind kind, bool npt, const std::vector<std::string>& guests);
 int worker(const std::string& guest);
 
 }  // namespace stackrig::cli

@@ -158,6 +158,11 @@ int main(int argc, char** argv) {
         chosen = [&] { return cli::exec(kind, npt, files, exec->remaining()); };
     });
 
+    CLI::App* ask = app.add_subcommand("ask", "pass requests on standard input to a worker, one JSON object a line (how ./rig mutants works)")->group("");
+    ask->add_option("--put", files, "more guest images")->allow_extra_args(false);
+    add_host(*ask, kind, &npt);
+    ask->callback([&] { chosen = [&] { return cli::ask(kind, npt, files); }; });
+
     std::string guest;
     CLI::App* worker = app.add_subcommand("worker", "")->group("");
     worker->add_option("--guest", guest)->required();
