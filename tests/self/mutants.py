@@ -80,13 +80,12 @@ def build_bug(build, folder, outcome):
 
 
 def try_bug(rig, elf, outcome, trials, quick):
-    """The named trial first. `quick`: it alone; otherwise all, sweeps up to the kill."""
+    """The named trial first. `quick`: it alone; otherwise every mode until the named invariant has fired in it."""
     bug = outcome.bug
     ordered = sorted(trials, key=lambda trial: not bug.is_seen_by(trial))
     for trial in ordered[:1] if quick else ordered:
-        if trial.sweep and "scenario" in outcome.by_mode and outcome.by_mode["scenario"].killed and not bug.is_seen_by(trial):
-            continue  # a run without any event shows it already
-        outcome.note(trial, work.try_on(rig, elf, trial, stop_at=bug.invariant))
+        if not outcome.named(trial.mode):
+            outcome.note(trial, work.try_on(rig, elf, trial, stop_at=bug.invariant))
 
 
 def check_headers(bugs, trials):
@@ -113,7 +112,7 @@ def matrix(outcomes, quick, seconds):
     lines = [f"{'bug':<{wide}}  {'family':<11} {'names':<8} " + " ".join(f"{mode:<10}" for mode in modes) + " first shown by"]
     for o in sorted(outcomes, key=lambda o: (o.bug.family, o.bug.name)):
         cells = " ".join(f"{cell(o, mode):<10}" for mode in modes)
-        first = o.first.get(o.bug.invariant) or next((f"{one}: {title}" for one, title in o.first.items()), "")
+        first = o.first.get(o.bug.invariant, "")
         lines.append(f"{o.bug.name:<{wide}}  {o.bug.family:<11} {o.bug.invariant:<8} {cells} {first}")
     count = lambda verdict: sum(o.verdict() == verdict for o in outcomes)
     lines += ["", f"{len(outcomes)} seeded bugs{' (quick)' if quick else ''}: {count('killed')} killed by the named invariant, {count('MISATTRIBUTED')} killed by another, "
@@ -122,8 +121,7 @@ def matrix(outcomes, quick, seconds):
         if o.verdict() == "BROKEN":
             lines.append(f"  {o.bug.name}: {o.broken}")
         elif o.verdict() != "killed":
-            what = "; ".join(f"{m}: {', '.join(sorted(s.ids)) or s.complaint.splitlines()[0] if s.killed else 'nothing'}" for m, s in o.by_mode.items())
-            lines.append(f"  {o.verdict()} {o.bug.name} names {o.bug.invariant}; {what}")
+            lines.append(f"  {o.verdict()} {o.bug.name} names {o.bug.invariant}; {o.story()}")
     lines.append(". not tried; - nothing found; other cells: what fired instead of the named invariant.")
     return "\n".join(lines)
 
@@ -154,7 +152,7 @@ def seeded(options, build, folder):
                 unpatched.append(f"{item.title}: {', '.join(sorted(showed.ids)) or showed.complaint}")
         elif item.bug.name in elves:
             try_bug(rig, str(elves[item.bug.name]), item, trials, options.quick)
-            say(f"{item.verdict():<14} {item.bug.name}")
+            say(f"{item.verdict():<14} {item.bug.name:<32} {item.bug.invariant:<8} {item.story()}")
 
     sweeps = [trial for trial in used.values() if trial.sweep]
     on_all_hosts(build.build / "stackrig", elves, [*sweeps, *outcomes, *(t for t in used.values() if not t.sweep)], options.jobs, run)

@@ -50,6 +50,14 @@ class Outcome:
     def killed(self) -> bool:
         return any(s.killed for s in self.by_mode.values())
 
+    def story(self) -> str:
+        """Which id fired first where; a complaint that is no id, in short."""
+        named = self.first.get(self.bug.invariant)
+        if named:
+            return named
+        complaints = [s.complaint.splitlines()[0][:100] for s in self.by_mode.values() if s.complaint]
+        return "; ".join([f"{one}: {title}" for one, title in self.first.items()] + complaints[:1]) or "nothing"
+
     def verdict(self) -> str:
         if self.broken:
             return "BROKEN"
