@@ -13,6 +13,7 @@ namespace stackrig::abi {
 inline constexpr std::uint32_t boot_magic = 0x47525453;  ///< "STRG"
 inline constexpr unsigned max_cpus = 4;
 inline constexpr unsigned max_threads = 252;  ///< threads a scenario may name
+inline constexpr unsigned max_crowd = 16000;  ///< threads without names beside them
 
 enum class Scheme : std::uint32_t { fixed = 0, entry_exit };
 
@@ -28,6 +29,7 @@ struct ThreadSpec {
     ThreadKind kind;
     std::uint32_t cpu;
     std::uint32_t op_count;
+    std::uint32_t priority;  ///< when it waits for pages: more important ones have higher numbers
     std::uint32_t forked;  ///< 1: not created at boot but by another thread's fork
     Op ops[max_ops];
 };

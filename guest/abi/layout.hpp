@@ -5,7 +5,7 @@
 
 namespace stackrig::abi {
 
-inline constexpr std::uint32_t abi_version = 2;  ///< raised by every incompatible change in guest/abi
+inline constexpr std::uint32_t abi_version = 3;  ///< raised by every incompatible change in guest/abi
 
 inline constexpr std::uint64_t page_bytes = 4096;
 
@@ -24,6 +24,7 @@ inline constexpr std::uint64_t kernel_map_base = 0xffffffff80000000;  ///< kerne
 inline constexpr std::uint64_t stack_area_base = 0xffffc90000000000;
 inline constexpr std::uint64_t thread_size = 16384;      ///< THREAD_SIZE
 inline constexpr std::uint64_t stack_slot_size = 32768;  ///< guard hole + stack
+inline constexpr std::uint32_t max_slots = 16384;        ///< 512 MiB of stack area
 inline constexpr unsigned stack_pages = 4;               ///< P0 (top) .. P3 (lowest)
 inline constexpr unsigned extra_pages = 3;               ///< P1..P3: what the hooks map and unmap
 

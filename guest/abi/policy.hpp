@@ -43,9 +43,10 @@ enum class FlushWith : std::uint32_t {
 enum class Global : std::uint32_t { on, off };
 /// What an entry that may sleep does when pages are short.
 enum class Wait : std::uint32_t {
-    event,   ///< sleeps until an exit or a free brings pages; whoever comes first gets them
-    fifo,    ///< the same, pages are handed to the first waiter and nobody else
-    itself,  ///< calls alloc_page(GFP_KERNEL), on the one page it has
+    event,     ///< sleeps until an exit or a free brings pages; whoever comes first gets them
+    fifo,      ///< the same, pages are handed to the first waiter and nobody else
+    priority,  ///< as fifo, the most important waiter first
+    itself,    ///< calls alloc_page(GFP_KERNEL), on the one page it has
 };
 /// A waiter with a fatal signal.
 enum class Kill : std::uint32_t {
@@ -102,6 +103,9 @@ enum class Sleepers : std::uint32_t {
 };
 /// The class table in force; see entries.hpp.
 enum class Classes : std::uint32_t { seed_literal, corrected };
+
+/// Whether pages go to a waiter instead of to whoever comes first.
+[[nodiscard]] constexpr bool handed_out(Wait wait) { return wait == Wait::fifo || wait == Wait::priority; }
 
 struct Policies {
     Repair repair;

@@ -43,7 +43,8 @@ enum class Sys : std::uint32_t {
     kill,      ///< SIGKILL to thread `arg`
     migrate,   ///< go on on CPU `arg`, from the middle of the system call
     dump,      ///< read every word of thread `arg`'s kernel stack
-    bad_iret,  ///< return with an SS that IRET refuses
+    wake_late,  ///< wake the one sleeper of event queue arg, and touch its entry afterwards: a bug
+    bad_iret,   ///< return with an SS that IRET refuses
     count
 };
 

@@ -88,6 +88,7 @@ struct Thread {
     std::uint32_t last_cpu;          ///< CPU it ran on last
     std::uint64_t flush_generation;  ///< other CPUs must have flushed up to here before its stack is shared
     std::uint64_t lowest_rsp;        ///< for KSTACK_ERASE: lowest stack use of this stay in the kernel
+    std::uint32_t priority;          ///< among those that wait for pages
     std::uint32_t origin_cpu;        ///< CPU from whose cache the extra pages came
     std::uint32_t shares_mm;         ///< its address space belongs to another thread
     std::uint32_t hogged[32];

@@ -15,6 +15,20 @@ inline void enqueue(Queue& queue, Thread* t) {
     queue.tail = t;
 }
 
+/// In front of the first that is less important; behind all others.
+inline void enqueue_by_priority(Queue& queue, Thread* t) {
+    Thread* before = nullptr;
+    for (Thread* other = queue.head; other != nullptr && other->priority >= t->priority; other = other->next) {
+        before = other;
+    }
+    if (before == queue.tail) {
+        enqueue(queue, t);
+        return;
+    }
+    t->next = before != nullptr ? static_cast<Thread*>(before->next) : static_cast<Thread*>(queue.head);
+    (before != nullptr ? before->next : queue.head) = t;
+}
+
 inline Thread* dequeue(Queue& queue) {
     Thread* t = queue.head;
     if (t != nullptr) {

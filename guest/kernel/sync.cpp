@@ -107,4 +107,20 @@ void event_wake(u32 which) {
     queue = {};
 }
 
+void event_wake_late(u32 which) {
+    WaitEntry* entry = nullptr;
+    {
+        const Locked lock(sched_lock);
+        entry = events[which].head;
+        if (entry == nullptr) {
+            return;
+        }
+        touch(entry);
+        events[which] = {};
+        make_runnable(entry->thread);
+    }
+    touch(entry);
+    entry->next = nullptr;
+}
+
 }  // namespace guest

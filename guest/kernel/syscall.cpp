@@ -83,11 +83,12 @@ void sys_lock(u64 arg) { mutex_lock(static_cast<u32>(arg)); }
 void sys_unlock(u64 arg) { mutex_unlock(static_cast<u32>(arg)); }
 void sys_wait(u64 arg) { event_wait(static_cast<u32>(arg)); }
 void sys_wake(u64 arg) { event_wake(static_cast<u32>(arg)); }
+void sys_wake_late(u64 arg) { event_wake_late(static_cast<u32>(arg)); }
 void sys_yield(u64) { schedule(); }
 void sys_exit(u64) { do_exit(0); }
 
 constexpr void (*sys_call_table[])(u64) = {sys_null, sys_lock, sys_unlock, sys_wait, sys_wake,
-                                           sys_yield, sys_exit, sys_fork, sys_kill, sys_migrate, sys_dump, sys_bad_iret};
+                                           sys_yield, sys_exit, sys_fork, sys_kill, sys_migrate, sys_dump, sys_wake_late, sys_bad_iret};
 static_assert(sizeof sys_call_table / sizeof sys_call_table[0] == static_cast<u32>(abi::Sys::count));
 
 void hog(Thread* t, u32 pages) {
@@ -115,7 +116,8 @@ u64 run_syscall(u64 number, u64 argument, u64 depth, Entry entry) {
         return enosys;
     }
     const auto call = static_cast<abi::Sys>(number);
-    const bool by_object = call == abi::Sys::lock || call == abi::Sys::unlock || call == abi::Sys::wait || call == abi::Sys::wake;
+    const bool by_object = call == abi::Sys::lock || call == abi::Sys::unlock || call == abi::Sys::wait || call == abi::Sys::wake ||
+                           call == abi::Sys::wake_late;
     if (depth > deepest || (by_object && argument >= object_count)) {
         return einval;
     }

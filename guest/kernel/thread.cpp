@@ -142,6 +142,7 @@ Thread* create_thread(u32 id, const abi::ThreadSpec& spec) {
         return abandon(t);
     }
     copy_program(t, spec);
+    t->priority = spec.priority;
     await_flush(t);  // nobody may run on this stack who translates it as it was before
     make_runnable_first(t);
     return t;

@@ -18,7 +18,12 @@ namespace {
 using abi::Kill;
 using abi::Wait;
 
-bool handed_out() { return policies().wait == Wait::fifo; }
+bool handed_out() { return abi::handed_out(policies().wait); }
+
+void line_up(Thread* t) {
+    Queue& queue = state()->page_waiters;
+    policies().wait == Wait::priority ? enqueue_by_priority(queue, t) : enqueue(queue, t);
+}
 
 void grant_to_hands(PerCpu* pc, Thread* t) {
     while (t->granted > 0) {
@@ -108,7 +113,8 @@ bool wait_in_queue(Thread* t) {
             if (policies().kill == Kill::killable && fatal_signal_pending(t)) {
                 return false;
             }
-            block_current(&state()->page_waiters, WaitKind::pages, 0);
+            line_up(t);
+            block_current(nullptr, WaitKind::pages, 0);
         }
         collect_pages(pc);
         schedule();

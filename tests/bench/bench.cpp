@@ -135,6 +135,45 @@ void walk_all_stacks(benchmark::State& state) {
     (void)engine::run(system, guest, plan, looker, {});
 }
 
+/// Free memory at the end of boot.
+struct AtBoot final : engine::Observer {
+    explicit AtBoot(Gpa kernel_state) : free_count(kernel_state + offsetof(abi::KernelState, free_count)) {}
+    bool at_stop(const engine::Stop& stop) override {
+        const auto* mark = std::get_if<engine::MarkStop>(&stop.cause);
+        if (mark == nullptr || mark->mark != abi::Mark::boot_done) {
+            return true;
+        }
+        free_pages = stop.memory.read_as<std::uint32_t>(free_count).value_or(0);
+        return false;
+    }
+    bool at_expect(std::size_t, const engine::Stop&) override { return true; }
+    void at_end(const engine::Stop&, engine::Ending) override {}
+    Gpa free_count;
+    std::uint32_t free_pages = 0;
+};
+
+/// What one more thread costs, in pages of the guest and in time to create it: a crowd against none.
+void crowd(benchmark::State& state, abi::Scheme scheme, std::uint32_t threads) {
+    const kvm::System system = must(kvm::System::open(), state);
+    const x86::Elf guest = must(x86::Elf::load(guest_path()), state);
+    engine::RunPlan plan = null_syscalls();
+    plan.guest.scheme = scheme;
+    plan.guest.ram_bytes = 128u << 20;
+    AtBoot observer(Gpa(guest.find("kernel_state")->value() - abi::kernel_map_base));
+    (void)engine::run(system, guest, plan, observer, {});
+    const std::uint32_t without = observer.free_pages;
+    plan.guest.crowd = threads;
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(engine::run(system, guest, plan, observer, {}));
+    }
+    state.counters["threads"] = threads;
+    state.counters["bytes_per_thread"] = static_cast<double>(without - observer.free_pages) * abi::page_bytes / threads;
+    state.counters["ns_per_thread"] = benchmark::Counter(static_cast<double>(threads) * 1e-9,
+                                                         benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+}
+
+BENCHMARK_CAPTURE(crowd, entry_exit, abi::Scheme::entry_exit, 10000)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(crowd, fixed, abi::Scheme::fixed, 6000)->Iterations(1)->Unit(benchmark::kMillisecond);
 BENCHMARK(bare_exit);
 BENCHMARK(step);
 BENCHMARK(whole_run)->Unit(benchmark::kNanosecond);

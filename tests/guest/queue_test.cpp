@@ -45,5 +45,20 @@ TEST_F(QueueTest, TakingTheOnlyOneLeavesAnEmptyQueue) {
     EXPECT_EQ(queue.tail, nullptr);
 }
 
+TEST_F(QueueTest, TheMoreImportantComeFirstAndEqualsInTheirOrder) {
+    queue = {};
+    threads[0].priority = 1;
+    threads[2].priority = 5;
+    enqueue_by_priority(queue, &threads[0]);
+    enqueue_by_priority(queue, &threads[1]);
+    enqueue_by_priority(queue, &threads[2]);
+    Thread equal = {};
+    equal.id = 4;
+    equal.priority = 1;
+    enqueue_by_priority(queue, &equal);
+    EXPECT_EQ(queue.tail, &threads[1]) << "the least important is the last";
+    EXPECT_EQ(drain(), (std::vector<u32>{3, 1, 4, 2}));
+}
+
 }  // namespace
 }  // namespace guest

@@ -14,6 +14,8 @@
 #include "vmm/report/junit.hpp"
 #include "vmm/report/ktap.hpp"
 #include "vmm/report/perfetto.hpp"
+#include "vmm/report/claims.hpp"
+#include "vmm/report/depths.hpp"
 #include "vmm/report/text.hpp"
 
 namespace {
@@ -52,5 +54,5 @@ int main(int argc, char** argv) {
     write(folder + "/trace.json", report::perfetto(info, results));
     write(folder + "/annotations", report::github_annotations(results));
     write(folder + "/summary.md", report::github_summary(info, results));
-    write(folder + "/text", text + report::claims_table(results) + report::summary(results));
+    write(folder + "/text", text + report::claims_table(results) + report::depth_table(results) + report::summary(results));
 }

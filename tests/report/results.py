@@ -41,7 +41,7 @@ def violation(id="INV-19", text="A second one is needed.", **more):
 def result(number=0, verdict="pass", **more):
     r = {"file": f"scenarios/made/up-{number}.toml", "name": f"up-{number}", "why": "Because.", "claims": ["C7"], "hazards": [],
          "verdict": verdict, "reason": "" if verdict in GOOD else f"it is a {verdict}", "expected": "", "violations": [],
-         "landings": [], "examined": [{"id": "INV-1", "evaluated": 9, "applicable": 4}], "depths": [], "notes": [], "console": [],
+         "reading": "mail", "landings": [], "examined": [{"id": "INV-1", "evaluated": 9, "applicable": 4}], "depths": [], "notes": [], "console": [],
          "stops": 28, "trace_hash": "fedcba9876543210", "seconds": 0.125, "line": 7, "steps": ["run A until user", "run B until mark(enter.short)"], "last_step": 1}
     if verdict in ("FAIL", "expected violation"):
         r["violations"] = [violation()]

@@ -110,9 +110,10 @@ int main(int argc, char** argv) {
     std::string folder = "scenarios";
     bool verbs = false;
     bool schema = false;
-    CLI::App* list = app.add_subcommand("list", "list scenarios, the mail's claims with their scenarios, or the invariants");
-    list->add_option("WHAT", what, "scenarios (default), claims, invariants")->check(CLI::IsMember({"scenarios", "claims", "invariants"}));
+    CLI::App* list = app.add_subcommand("list", "list scenarios, the mail's claims or the hazards with their scenarios, or the invariants");
+    list->add_option("WHAT", what, "scenarios (default), claims, hazards, invariants")->check(CLI::IsMember({"scenarios", "claims", "hazards", "invariants"}));
     list->add_option("--in", folder, "folder of scenarios (default: scenarios)");
+    list->add_flag_callback("--hazards", [&] { what = "hazards"; }, "the same as WHAT = hazards");
     list->add_flag("--verbs", verbs, "every word of programs, schedules, events, places and predicates");
     list->add_flag("--schema", schema, "JSON Schema of scenario files, for editors")->excludes("--verbs");
     list->callback([&] { chosen = [&] { return verbs ? cli::list_verbs() : schema ? cli::list_schema() : cli::list({folder}, what); }; });

@@ -6,7 +6,9 @@
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/common.hpp"
 #include "vmm/cli/gdb.hpp"
+#include "vmm/report/claims.hpp"
 #include "vmm/report/code.hpp"
+#include "vmm/report/depths.hpp"
 #include "vmm/report/failure.hpp"
 #include "vmm/report/json.hpp"
 #include "vmm/report/ktap.hpp"
@@ -56,7 +58,9 @@ class Printer {
     void end(const std::vector<ScenarioResult>& results) {
         clear_progress();
         if (!options_.ktap) {
-            fmt::print("\n{}\n{}", report::claims_table(results), report::summary(results));
+            for (const std::string& part : {report::claims_table(results), report::depth_table(results), report::summary(results)}) {
+                fmt::print("{}{}", part.empty() ? "" : "\n", part);
+            }
         }
         std::fflush(stdout);
     }
@@ -82,7 +86,7 @@ class Printer {
 
 ScenarioResult lost(const CheckedSource& source, const Error& error) {
     ScenarioResult result{.file = source.source.file, .name = source.scenario.title(), .why = source.scenario.why,
-                          .claims = source.scenario.claims, .hazards = source.scenario.hazards};
+                          .claims = source.scenario.claims, .hazards = source.scenario.hazards, .reading = source.scenario.reading};
     result.verdict = Verdict::error;
     result.reason = error.text;
     return result;

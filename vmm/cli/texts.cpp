@@ -6,6 +6,7 @@
 #include "vmm/cli/common.hpp"
 #include "vmm/oracle/catalogue.hpp"
 #include "vmm/oracle/claims.hpp"
+#include "vmm/oracle/hazards.hpp"
 #include "vmm/report/jsonl.hpp"
 #include "vmm/report/scenario_schema.hpp"
 #include "vmm/report/text.hpp"
@@ -35,6 +36,24 @@ void list_claims(const std::vector<CheckedSource>& sources) {
             if (std::find(claims.begin(), claims.end(), claim.id) != claims.end()) {
                 fmt::print("      {} (expects {})\n", source.source.file, expectation(source.scenario));
             }
+        }
+    }
+}
+
+void list_hazards(const std::vector<CheckedSource>& sources) {
+    for (const oracle::Hazard& hazard : oracle::hazards()) {
+        fmt::print("{:<7} {}\n", hazard.id, hazard.title);
+        std::size_t count = 0;
+        for (const CheckedSource& source : sources) {
+            const auto& hazards = source.scenario.hazards;
+            if (std::find(hazards.begin(), hazards.end(), hazard.id) != hazards.end()) {
+                fmt::print("        {}{} (expects {})\n", source.source.file, source.scenario.variant.empty() ? "" : fmt::format("[{}]", source.scenario.variant),
+                           expectation(source.scenario));
+                ++count;
+            }
+        }
+        if (count == 0) {
+            fmt::print("{}", report::wrap(hazard.outside.empty() ? "no scenario here" : std::string(hazard.outside), 72, 8));
         }
     }
 }
@@ -77,7 +96,7 @@ int list(const std::vector<std::string>& paths, const std::string& what) {
     if (!checked) {
         return report(checked.error());
     }
-    what == "claims" ? list_claims(checked->good) : list_scenarios(checked->good);
+    what == "claims" ? list_claims(checked->good) : what == "hazards" ? list_hazards(checked->good) : list_scenarios(checked->good);
     if (!checked->problems.empty()) {
         fmt::print(stderr, "{}", scenario::render(checked->problems));
         return exit_usage;

@@ -32,6 +32,7 @@ std::unique_ptr<abi::BootParams> make_boot_params(const RunPlan& plan) {
         thread.name.copy(spec.name, sizeof spec.name - 1);
         spec.kind = thread.kind;
         spec.cpu = thread.cpu.value();
+        spec.priority = thread.priority;
         spec.forked = thread.forked ? 1 : 0;
         spec.op_count = static_cast<std::uint32_t>(thread.program.size());
         std::copy(thread.program.begin(), thread.program.end(), spec.ops);

@@ -20,6 +20,7 @@ struct ThreadPlan {
     abi::ThreadKind kind = abi::ThreadKind::user;
     CpuId cpu;
     std::vector<abi::Op> program;
+    std::uint32_t priority = 0;  ///< among those that wait for pages; higher is more important
     bool forked = false;  ///< not created at boot but by another thread's fork
 };
 

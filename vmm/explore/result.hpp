@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "vmm/oracle/moment.hpp"
+#include "vmm/scenario/reading.hpp"
 
 namespace stackrig::explore {
 
@@ -89,6 +90,7 @@ struct ScenarioResult {
     std::string why;
     std::vector<std::string> claims;
     std::vector<std::string> hazards;
+    scenario::Reading reading = scenario::Reading::mail;
     Verdict verdict = Verdict::error;
     std::string reason;  ///< one sentence; empty for a plain pass
     std::string expected_id;

@@ -64,7 +64,7 @@ Result<Gpa> kernel_state(const x86::Elf& guest) {
 
 Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario& scenario, Recording recording) {
     ScenarioResult result{.file = scenario.file, .name = scenario.title(), .why = scenario.why, .claims = scenario.claims,
-                          .hazards = scenario.hazards, .expected_id = scenario.expect.violation};
+                          .hazards = scenario.hazards, .reading = scenario.reading, .expected_id = scenario.expect.violation};
     if (const auto missing = missing_capability(bench, scenario)) {
         result.verdict = Verdict::skip;
         result.reason = fmt::format("this host lacks {}; ./rig doctor shows what it can do", *missing);

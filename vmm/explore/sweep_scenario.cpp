@@ -48,7 +48,7 @@ Judged judge_sweep(const SweepResult& sweep, const Watch& watch, const scenario:
 
 Result<ScenarioResult> run_sweep(const Bench& bench, const scenario::Scenario& scenario) {
     ScenarioResult result{.file = scenario.file, .name = scenario.title(), .why = scenario.why, .claims = scenario.claims,
-                          .hazards = scenario.hazards, .expected_id = scenario.expect.violation};
+                          .hazards = scenario.hazards, .reading = scenario.reading, .expected_id = scenario.expect.violation};
     STACKRIG_TRY_ASSIGN(const auto sweep, Sweep::prepare(bench, scenario, *scenario.sweep, {}));
     STACKRIG_TRY_ASSIGN(const SweepResult swept, sweep->run(0, sweep->boundaries()));
     const Watch& watch = sweep->trunk().watch();

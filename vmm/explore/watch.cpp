@@ -23,7 +23,7 @@ std::uint32_t line_of(const scenario::Scenario& scenario, std::size_t step) {
 
 Watch::Watch(const scenario::Scenario& scenario, const scenario::Names& names, Gpa kernel_state, Symbolise symbolise)
     : scenario_(scenario), names_(names), symbolise_(std::move(symbolise)),
-      oracle_(scenario.plan, kernel_state, scenario.expect.violation), sometimes_(scenario.sometimes.size()),
+      oracle_(scenario.plan, kernel_state, scenario.expect.violation, scenario.tlb), sometimes_(scenario.sometimes.size()),
       before_(scenario.plan.guest.cpus) {
     for (const auto* predicates : {&scenario.always, &scenario.sometimes, &scenario.finally, &scenario.expects}) {
         for (const scenario::CheckedPredicate& predicate : *predicates) {

@@ -4,7 +4,6 @@
 namespace stackrig::oracle {
 namespace {
 
-constexpr std::uint64_t max_slots = 4096;  // 128 MiB of stack area: more than any guest can have
 constexpr std::uint64_t user_half_end = 0x0000800000000000;
 constexpr std::uint32_t cpu_stack_count = static_cast<std::uint32_t>(abi::CpuStack::count);
 
@@ -14,7 +13,7 @@ std::optional<StackPointer> in_stack_area(std::uint64_t address) {
         return std::nullopt;
     }
     const std::uint64_t slot = (address - abi::stack_area_base) / abi::stack_slot_size;
-    if (slot >= max_slots) {
+    if (slot >= abi::max_slots) {
         return std::nullopt;
     }
     StackPointer at;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "vmm/oracle/address.hpp"
+
 namespace stackrig::oracle {
 namespace {
 
@@ -41,33 +43,47 @@ const char* name_of(Window window) {
         case Window::kernel:
             return "kernel";
         case Window::loop:
-            return "exit-loop";
+            return "loop";
         case Window::exit:
             return "exit";
+        case Window::switched_out:
+            return "switch";
         case Window::count:
             break;
     }
     return "?";
 }
 
+void DepthTracker::sample(const View& view, const History& history, ThreadId thread, Window window, std::uint64_t depth) {
+    if (!view.exists(thread) || view.thread(thread).kind != abi::ThreadKind::user) {
+        return;
+    }
+    const abi::Entry entry = history.thread(thread).visit.entry;
+    DepthSample& sample = seen_[static_cast<std::size_t>(entry)][static_cast<std::size_t>(window)];
+    sample.entry = entry;
+    sample.window = window;
+    sample.max_bytes = std::max(sample.max_bytes, depth);
+    ++sample.samples;
+}
+
 void DepthTracker::observe(const View& view, const History& history) {
     for (const CpuView& cpu : view.cpus) {
         const bool on_stack = cpu.rsp.where == StackPointer::Where::thread_stack;
-        if (!on_stack || cpu.regs.user_mode() || !cpu.running || !view.exists(*cpu.running) ||
-            view.thread(*cpu.running).kind != abi::ThreadKind::user) {
+        if (!on_stack || cpu.regs.user_mode() || !cpu.running || !view.exists(*cpu.running)) {
             continue;
         }
-        const ThreadHistory& h = history.thread(*cpu.running);
-        const auto window = window_of(h.phase);
-        if (!window) {
-            continue;
+        if (const auto window = window_of(history.thread(*cpu.running).phase)) {
+            sample(view, history, *cpu.running, *window, cpu.rsp.depth);
         }
-        DepthSample& sample =
-            seen_[static_cast<std::size_t>(h.visit.entry)][static_cast<std::size_t>(*window)];
-        sample.entry = h.visit.entry;
-        sample.window = *window;
-        sample.max_bytes = std::max(sample.max_bytes, cpu.rsp.depth);
-        ++sample.samples;
+    }
+    const auto* mark = std::get_if<engine::MarkStop>(&view.cause);
+    if (mark == nullptr || mark->mark != abi::Mark::switched) {
+        return;
+    }
+    const ThreadId left(static_cast<std::uint32_t>(mark->args[0]));
+    const StackPointer saved = view.exists(left) ? locate(Gva(view.thread(left).saved_rsp)) : StackPointer{};
+    if (saved.where == StackPointer::Where::thread_stack) {
+        sample(view, history, left, Window::switched_out, saved.depth);
     }
 }
 

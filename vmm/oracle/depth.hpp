@@ -11,8 +11,9 @@
 
 namespace stackrig::oracle {
 
-/// Parts of a stay in the kernel that have a bound of their own.
-enum class Window : std::uint8_t { entry, wait, kernel, loop, exit, count };
+/// Parts of a stay in the kernel that have a bound of their own, and the moment a thread leaves its CPU: what it has on its stack
+/// while it sleeps.
+enum class Window : std::uint8_t { entry, wait, kernel, loop, exit, switched_out, count };
 [[nodiscard]] const char* name_of(Window window);
 
 struct DepthSample {
@@ -30,6 +31,7 @@ class DepthTracker {
     [[nodiscard]] std::vector<DepthSample> samples() const;
 
   private:
+    void sample(const View& view, const History& history, ThreadId thread, Window window, std::uint64_t depth);
     static constexpr std::size_t windows = static_cast<std::size_t>(Window::count);
     std::array<std::array<DepthSample, windows>, abi::entry_count> seen_ = {};
 };

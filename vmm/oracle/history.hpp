@@ -98,7 +98,9 @@ struct Turn {
 
 class History {
   public:
-    History(abi::Scheme scheme, const abi::Policies& policies) : scheme_(scheme), policies_(policies) {}
+    /// `priorities`: by thread; what the scenario says, not what the guest believes.
+    History(abi::Scheme scheme, const abi::Policies& policies, std::vector<std::uint32_t> priorities)
+        : scheme_(scheme), policies_(policies), priorities_(std::move(priorities)) {}
 
     /// Takes in the stop, before any check.
     void observe(const View& view);
@@ -144,6 +146,7 @@ class History {
     void follow_exit(const View& view, const engine::MarkStop& mark, ThreadId t);
     void follow_life(const View& view, const engine::MarkStop& mark, ThreadId t);
     void follow_wait(const engine::MarkStop& mark, ThreadId t);
+    [[nodiscard]] bool may_overtake(ThreadId t, ThreadId other) const;
     void leave_queue(ThreadId t);
     void follow_spin(const View& view);
     void note_sources(const View& view);
@@ -157,6 +160,7 @@ class History {
 
     abi::Scheme scheme_;
     abi::Policies policies_;
+    std::vector<std::uint32_t> priorities_;
     std::vector<ThreadHistory> threads_;
     std::vector<CpuHistory> cpus_;
     Provenance frames_;

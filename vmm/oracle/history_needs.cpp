@@ -9,6 +9,11 @@ using abi::Mark;
 
 void History::leave_queue(ThreadId t) { std::erase(waiters_, t); }
 
+bool History::may_overtake(ThreadId t, ThreadId other) const {
+    const auto priority = [this](ThreadId of) { return of.value() < priorities_.size() ? priorities_[of.value()] : 0; };
+    return policies_.wait == abi::Wait::priority && priority(t) > priority(other);
+}
+
 /// Who waits for pages, since when, and in vain how often.
 void History::follow_wait(const engine::MarkStop& mark, ThreadId t) {
     ThreadHistory& h = threads_[t.value()];
@@ -27,7 +32,7 @@ void History::follow_wait(const engine::MarkStop& mark, ThreadId t) {
                 if (other == t) {
                     break;
                 }
-                ++threads_[other.value()].visit.overtaken;
+                threads_[other.value()].visit.overtaken += may_overtake(t, other) ? 0 : 1;
             }
             leave_queue(t);
             break;

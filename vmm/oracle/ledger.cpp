@@ -123,7 +123,7 @@ bool well_returned(const Scene& s, const ThreadHistory& h, Place place) {
             return place.owner == here ||
                    (s.policies.return_to == abi::ReturnTo::origin && place.owner == h.funded_on.value());
         case PlaceKind::free_list: return s.view.here().belief.cache.count >= s.policies.cache_cap;
-        case PlaceKind::grant: return s.policies.wait == abi::Wait::fifo;
+        case PlaceKind::grant: return abi::handed_out(s.policies.wait);
         case PlaceKind::pool: return s.policies.pool_pages > 0;
         default: return false;
     }

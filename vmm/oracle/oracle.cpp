@@ -5,12 +5,25 @@
 
 namespace stackrig::oracle {
 
-Oracle::Oracle(const engine::RunPlan& plan, Gpa kernel_state, std::string_view expected)
+namespace {
+
+std::vector<std::uint32_t> priorities_of(const engine::RunPlan& plan) {
+    std::vector<std::uint32_t> out(plan.guest.cpus);  // the idle threads
+    for (const engine::ThreadPlan& thread : plan.threads) {
+        out.push_back(thread.priority);
+    }
+    return out;
+}
+
+}  // namespace
+
+Oracle::Oracle(const engine::RunPlan& plan, Gpa kernel_state, std::string_view expected, Fill fill)
     : guest_(plan.guest),
       programs_(plan.threads),
       reader_(kernel_state),
-      history_(plan.guest.scheme, plan.guest.policies),
-      judge_(plan.guest.scheme, expected) {}
+      history_(plan.guest.scheme, plan.guest.policies, priorities_of(plan)),
+      judge_(plan.guest.scheme, expected),
+      translations_(fill) {}
 
 Scene Oracle::scene() {
     return {*view_, history_, judge_, guest_.scheme, guest_.reserve_pages, guest_.policies, guest_, programs_};

@@ -21,7 +21,7 @@ class Oracle {
   public:
     /// `kernel_state`: physical address of the ELF symbol. `expected`: id of the violation the scenario is
     /// about, empty for none: invariants that only lead to it are then noted instead of reported.
-    Oracle(const engine::RunPlan& plan, Gpa kernel_state, std::string_view expected = {});
+    Oracle(const engine::RunPlan& plan, Gpa kernel_state, std::string_view expected = {}, Fill fill = Fill::arch);
 
     /// Looks at a stop. Returns what is newly violated, valid until the next call. Before boot.done only the
     /// guest's own words (panic, warn) are judged.

@@ -59,7 +59,7 @@ class Fixpoint {
         const abi::Thread& w = s_.view.thread(waiter);
         switch (w.wait_kind) {
             case WaitKind::event:
-                return programs_.may_call(t, abi::Sys::wake, w.wait_object);
+                return programs_.may_call(t, abi::Sys::wake, w.wait_object) || programs_.may_call(t, abi::Sys::wake_late, w.wait_object);
             case WaitKind::mutex:
                 return programs_.holds_mutex(t, w.wait_object);
             case WaitKind::pages:

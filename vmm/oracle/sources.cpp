@@ -60,7 +60,7 @@ struct Take {
 
 /// Pages are kept for those who wait already.
 bool others_come_first(const Scene& s) {
-    return s.policies.wait == abi::Wait::fifo && s.view.kernel.page_waiters.head != 0;
+    return abi::handed_out(s.policies.wait) && s.view.kernel.page_waiters.head != 0;
 }
 
 bool may_allocate(const Scene& s, abi::Entry entry) {

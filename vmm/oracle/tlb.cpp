@@ -28,6 +28,7 @@ void TlbModel::map(StackPage page, Pfn frame, bool global, CpuSet running) {
 
 void TlbModel::unmap(StackPage page, CpuSet running) {
     Current& now = current(page);
+    running = fill_ == Fill::arch ? running : CpuSet{0};
     if (now.present && (now.used_by | running) != 0) {
         const auto known = std::find_if(stale_.begin(), stale_.end(), [&](const Stale& s) {
             return s.page == page && s.frame == now.frame && s.global == now.global;

@@ -22,6 +22,10 @@ struct StackPage {
 using CpuSet = std::uint8_t;
 [[nodiscard]] constexpr CpuSet only(CpuId cpu) { return static_cast<CpuSet>(1u << cpu.value()); }
 
+/// What CPUs are taken to cache. The SDM (4.10.2.3) allows them to fill ahead, accessed or not: `arch` is what software must live
+/// with; `demand` is what the CPUs of an optimist do.
+enum class Fill : std::uint8_t { arch, demand };
+
 /// A translation that a CPU may hold although the page tables no longer say it.
 struct Stale {
     StackPage page;
@@ -40,6 +44,7 @@ struct Stale {
 /// is broadcast (4.10.5). A value: copies are independent, and equal models judge alike.
 class TlbModel {
   public:
+    explicit TlbModel(Fill fill = Fill::arch) : fill_(fill) {}
     /// The leaf PTE of `page` became present, or points elsewhere now. The former translation goes stale as
     /// by unmap().
     void map(StackPage page, Pfn frame, bool global, CpuSet running);
@@ -76,6 +81,7 @@ class TlbModel {
     template <class Which>
     void drop(CpuId cpu, Which which);
 
+    Fill fill_;
     std::vector<Current> current_;
     std::vector<Stale> stale_;
 };

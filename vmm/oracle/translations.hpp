@@ -15,6 +15,7 @@ namespace stackrig::oracle {
 /// flushed before it mapped.
 class Translations {
   public:
+    explicit Translations(Fill fill = Fill::arch) : tlb_(fill) {}
     void observe(const Scene& scene);
     [[nodiscard]] const TlbModel& model() const { return tlb_; }
 

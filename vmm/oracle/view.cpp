@@ -8,8 +8,9 @@
 namespace stackrig::oracle {
 namespace {
 
-constexpr std::uint32_t max_thread_count = abi::max_threads + abi::max_cpus;
-constexpr std::uint32_t max_slot_count = 1024;
+/// Named threads, the crowd, and for each CPU an idle thread and a helper of the scheme's own.
+constexpr std::uint32_t max_thread_count = abi::max_threads + abi::max_crowd + 2 * abi::max_cpus;
+static_assert(max_thread_count <= abi::max_slots);
 constexpr std::uint64_t root_mask = 0x000ffffffffff000;  // CR3 without PCID and the PWT/PCD bits
 
 template <class T>
@@ -92,7 +93,7 @@ void ViewReader::read_threads() {
 
 void ViewReader::read_slots() {
     std::uint32_t count = view_.kernel.slot_count;
-    if (count > max_slot_count) {
+    if (count > abi::max_slots) {
         complain(BadValue::Kind::pointer, "KernelState::slot_count", 0, count);
         count = 0;
     }

@@ -7,6 +7,7 @@
 
 #include "vmm/report/clean.hpp"
 #include "vmm/report/failure.hpp"
+#include "vmm/report/claims.hpp"
 #include "vmm/report/text.hpp"
 
 namespace stackrig::report {

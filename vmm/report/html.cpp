@@ -10,6 +10,8 @@
 #include "vmm/report/failure.hpp"
 #include "vmm/report/html_page.hpp"
 #include "vmm/report/json.hpp"
+#include "vmm/report/claims.hpp"
+#include "vmm/report/depths.hpp"
 #include "vmm/report/text.hpp"
 
 namespace stackrig::report {
@@ -90,13 +92,16 @@ class Details {
 Json claims_json(const std::vector<ScenarioResult>& results, const Details& details) {
     Json out = Json::array();
     for (const oracle::Claim& claim : oracle::claims()) {
-        const ClaimState state = claim_state(claim.id, results);
-        Json refuted = Json::array();
-        for (const ScenarioResult* r : state.refuted) {
-            refuted.push_back({{"name", r->name}, {"id", r->violations.back().id}, {"stops", r->stops}, {"shown", details.has(*r)}});
+        Json readings = Json::array();
+        for (const ReadingRow& row : reading_rows()) {
+            const ClaimState state = claim_state(claim.id, row.reading, results);
+            Json refuted = Json::array();
+            for (const ScenarioResult* r : state.refuted) {
+                refuted.push_back({{"name", r->name}, {"id", r->violations.back().id}, {"stops", r->stops}, {"shown", details.has(*r)}});
+            }
+            readings.push_back({{"name", row.name}, {"held", state.held}, {"open", state.open}, {"refuted", refuted}});
         }
-        out.push_back({{"id", claim.id}, {"statement", claim.statement}, {"sentence", claim.sentence}, {"held", state.held},
-                       {"open", state.open}, {"refuted", refuted}});
+        out.push_back({{"id", claim.id}, {"statement", claim.statement}, {"sentence", claim.sentence}, {"readings", readings}});
     }
     return out;
 }
@@ -127,12 +132,13 @@ std::string html(const RunInfo& info, const std::vector<ScenarioResult>& results
                      {"started", info.started},
                      {"guest build", info.guest_build}};
     head["claims"] = claims_json(results, details);
+    head["depths"] = depth_table(results);
     head["results"] = std::move(rows);
     head["not_shown"] = details.left_out();
     std::string data = script_json(head);
     data.pop_back();
     const HtmlPage& page = html_page();
-    return fmt::format("{}{}{}{},\"details\":[{}]}}{}", page.before_text, xml(said + "\n" + claims_table(results)), page.before_data, data,
+    return fmt::format("{}{}{}{},\"details\":[{}]}}{}", page.before_text, xml(said + "\n" + claims_table(results) + "\n" + depth_table(results)), page.before_data, data,
                        details.text(), page.end);
 }
 

@@ -106,6 +106,7 @@ Json summary_json(const explore::ScenarioResult& r) {
     json["why"] = r.why;
     json["claims"] = r.claims;
     json["hazards"] = r.hazards;
+    json["reading"] = scenario::name_of(r.reading);
     json["verdict"] = explore::name_of(r.verdict);
     json["reason"] = r.reason;
     json["expected"] = r.expected_id;
@@ -142,6 +143,7 @@ Result<explore::ScenarioResult> result_from_json(const Json& json) try {
     json.at("why").get_to(r.why);
     json.at("claims").get_to(r.claims);
     json.at("hazards").get_to(r.hazards);
+    r.reading = scenario::reading_named(json.at("reading").get<std::string>()).value();
     r.verdict = verdict_named(json.at("verdict").get<std::string>());
     json.at("reason").get_to(r.reason);
     json.at("expected").get_to(r.expected_id);

@@ -142,6 +142,7 @@ constexpr Meaning meanings[] = {
     {"unlock N", "mutex N"},
     {"wait N", "sleeps on event queue N"},
     {"wake N", "wakes event queue N"},
+    {"wake_late N", "the same, and touches the sleeper's entry when it may be gone"},
     {"yield", "schedule()"},
     {"fork THREAD", "starts a thread that has forked = true"},
     {"kill THREAD", "a fatal signal"},

@@ -5,8 +5,6 @@
 #include <fmt/format.h>
 #include <map>
 
-#include "vmm/oracle/claims.hpp"
-
 namespace stackrig::report {
 namespace {
 
@@ -68,53 +66,6 @@ std::string result_line(const ScenarioResult& r, const Paint& paint) {
                        r.stops, fine ? verdict_text(r) : paint.bad(verdict_text(r)));
 }
 
-ClaimState claim_state(std::string_view claim, const std::vector<ScenarioResult>& results) {
-    ClaimState state;
-    for (const ScenarioResult& r : results) {
-        if (std::find(r.claims.begin(), r.claims.end(), claim) == r.claims.end()) {
-            continue;
-        }
-        if (r.verdict == Verdict::pass) {
-            ++state.held;
-        } else if (!r.violations.empty()) {
-            state.refuted.push_back(&r);
-        } else {
-            ++state.open;
-        }
-    }
-    std::stable_sort(state.refuted.begin(), state.refuted.end(),
-                     [](const ScenarioResult* a, const ScenarioResult* b) { return a->stops < b->stops; });
-    return state;
-}
-
-namespace {
-
-std::string claim_verdict(const ClaimState& state) {
-    std::string verdict = fmt::format("held in {}", state.held);
-    if (!state.refuted.empty()) {
-        const ScenarioResult& shortest = *state.refuted.front();
-        verdict = fmt::format("REFUTED by {} ({}){}; held in {}", shortest.file, shortest.violations.back().id,
-                              state.refuted.size() > 1 ? fmt::format(" and {} more", state.refuted.size() - 1) : "", state.held);
-    }
-    return state.open > 0 ? fmt::format("{}; undecided in {}", verdict, state.open) : verdict;
-}
-
-}  // namespace
-
-std::string claims_table(const std::vector<ScenarioResult>& results) {
-    std::string out = "The mail's claims, as these scenarios found them:\n";
-    std::vector<std::string_view> untested;
-    for (const oracle::Claim& claim : oracle::claims()) {
-        const ClaimState state = claim_state(claim.id, results);
-        if (state.held + state.open + state.refuted.size() == 0) {
-            untested.push_back(claim.id);
-            continue;
-        }
-        out += fmt::format("  {}  {}\n{}", claim.id, claim.statement, wrap(claim_verdict(state), columns, 6));
-    }
-    return untested.empty() ? out : out + fmt::format("  not tested here: {}\n", fmt::join(untested, " "));
-}
-
 std::string summary(const std::vector<ScenarioResult>& results) {
     std::map<Verdict, std::size_t> counts;
     for (const ScenarioResult& r : results) {
@@ -130,8 +81,8 @@ std::string summary(const std::vector<ScenarioResult>& results) {
     }
     return fmt::format("{} scenario{}: {}\n", results.size(), results.size() == 1 ? "" : "s", fmt::join(parts, ", ")) +
            wrap(fmt::format("{} stops; {} times an invariant had something to examine. A pass supports the scheme in this "
-                            "model kernel, for the events and schedules named in the scenarios, on one CPU, with "
-                            "sequentially consistent memory; it says nothing about other schedules.",
+                            "model kernel, for the events, places and CPUs that the scenarios name, with sequentially "
+                            "consistent memory; it says nothing about other schedules.",
                             stops, examined_total(results)),
                 columns, 0);
 }

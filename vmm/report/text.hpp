@@ -1,4 +1,4 @@
-// Reports for people: one line per scenario, a block per failure, the claims table, the counts.
+// Reports for people: one line per scenario, a block per failure; the counts.
 #pragma once
 
 #include <string>
@@ -15,17 +15,6 @@ namespace stackrig::report {
 
 /// "pass", "INV-19 violated, as expected".
 [[nodiscard]] std::string verdict_text(const explore::ScenarioResult& result);
-
-/// What the results say about one claim.
-struct ClaimState {
-    std::size_t held = 0;
-    std::size_t open = 0;
-    std::vector<const explore::ScenarioResult*> refuted;  ///< shortest first
-};
-[[nodiscard]] ClaimState claim_state(std::string_view claim, const std::vector<explore::ScenarioResult>& results);
-
-/// The mail's claims C1..C8, each with what the scenarios say about it.
-[[nodiscard]] std::string claims_table(const std::vector<explore::ScenarioResult>& results);
 
 /// "24 scenarios: 20 pass, 4 expected violations" and what a pass means here.
 [[nodiscard]] std::string summary(const std::vector<explore::ScenarioResult>& results);

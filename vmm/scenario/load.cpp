@@ -138,6 +138,7 @@ void Loader::guest() {
     pages("cache_pages", plan.cache_pages);
     pages("reserve_pages", plan.reserve_pages);
     plan.policies = read_policies(*table, plan.scheme, plan.reserve_pages);
+    scenario_.reading = reading_of(plan);
     plan.crowd = static_cast<std::uint32_t>(table->integer("crowd", 0, most_crowd).value_or(0));
     memory(*table);
     depths(*table);
@@ -283,6 +284,7 @@ void Loader::checks() {
     scenario_.always = predicates(*table, "always");
     scenario_.sometimes = predicates(*table, "sometimes");
     scenario_.finally = predicates(*table, "finally");
+    scenario_.tlb = table->choice("tlb", {"arch", "demand"}).value_or(0) == 1 ? oracle::Fill::demand : oracle::Fill::arch;
 }
 
 std::vector<CheckedPredicate> Loader::predicates(const Table& check, const char* key) {

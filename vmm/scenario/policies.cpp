@@ -40,6 +40,11 @@ void refuse(const Table& guest, const char* key, std::string text, std::string h
     guest.error(member != nullptr ? member->value.span : guest.value().span, std::move(text), std::move(hint));
 }
 
+bool chose_preset(const Table& guest) {
+    const Member* repair = guest.value().member("repair");
+    return repair != nullptr && repair->value.text.text == preset_word;
+}
+
 void refuse_impossible(const Table& guest, const Policies& p, std::uint32_t reserve_pages) {
     if (p.repair == abi::Repair::irq_stack && p.classes == abi::Classes::seed_literal) {
         refuse(guest, "repair", "repair \"irq-stack\" needs classes = \"corrected\"",
@@ -60,7 +65,7 @@ void refuse_impossible(const Table& guest, const Policies& p, std::uint32_t rese
                "what an interrupt has taken would be missing when somebody has to die; choose one of them");
     }
     if (p.wait == abi::Wait::itself && p.kill != abi::Kill::uninterruptible) {
-        refuse(guest, "kill", "a thread that allocates by itself does not listen to signals", "write wait = \"event\" or \"fifo\"");
+        refuse(guest, "kill", "a thread that allocates by itself does not listen to signals", "write wait = \"event\", \"fifo\" or \"priority\"");
     }
 }
 
@@ -73,7 +78,7 @@ const std::vector<PolicyKey>& policy_keys() {
         {"flush", "when translations are invalidated", {"unmap", "none", "map", "both", "switch-in", "ipi", "deferred"}, offsetof(Policies, flush)},
         {"flush_with", "by which instruction", {"invlpg", "cr3"}, offsetof(Policies, flush_with)},
         {"global", "PTE.G of stack pages", {"on", "off"}, offsetof(Policies, global)},
-        {"wait", "how a thread waits for pages", {"event", "fifo", "itself"}, offsetof(Policies, wait)},
+        {"wait", "how a thread waits for pages", {"event", "fifo", "priority", "itself"}, offsetof(Policies, wait)},
         {"kill", "a waiter with a fatal signal", {"uninterruptible", "killable", "emergency"}, offsetof(Policies, kill)},
         {"nmi", "the stack of an NMI from user mode", {"thread-stack", "ist"}, offsetof(Policies, nmi)},
         {"new_thread", "the stack of a new user thread", {"top-page", "full", "expand"}, offsetof(Policies, new_thread)},
@@ -82,10 +87,10 @@ const std::vector<PolicyKey>& policy_keys() {
         {"zero", "old contents of pages", {"never", "on-return", "on-map"}, offsetof(Policies, zero)},
         {"death", "the pages of a dead thread", {"cache", "buddy"}, offsetof(Policies, death)},
         {"cpu_up", "a CPU for which there are no pages", {"allow", "fail"}, offsetof(Policies, cpu_up)},
-        {"erase", "KSTACK_ERASE", {"off", "after-exit", "before-exit"}, offsetof(Policies, erase)},
+        {"erase", "KSTACK_ERASE", {"off", "after-exit", "before-exit"}, offsetof(Policies, erase), PolicyOf::kernel},
         {"readers", "reading another thread's stack", {"raw", "nofault"}, offsetof(Policies, readers)},
-        {"irq_from_user", "the stack of an interrupt from user mode", {"task-stack", "irq-stack"}, offsetof(Policies, irq_from_user)},
-        {"preempt", "kernel preemption", {"none", "full"}, offsetof(Policies, preempt)},
+        {"irq_from_user", "the stack of an interrupt from user mode", {"task-stack", "irq-stack"}, offsetof(Policies, irq_from_user), PolicyOf::kernel},
+        {"preempt", "kernel preemption", {"none", "full"}, offsetof(Policies, preempt), PolicyOf::kernel},
         {"sleepers", "the extra pages of sleepers", {"keep", "shed"}, offsetof(Policies, sleepers)},
         {"classes", "which entries may wait", {"seed-literal", "corrected"}, offsetof(Policies, classes)},
     };
@@ -119,10 +124,7 @@ Policies proposed() {
 const std::string& word_of(const PolicyKey& key, const Policies& policies) { return key.words[value_of(policies, key)]; }
 
 Policies read_policies(const Table& guest, abi::Scheme scheme, std::uint32_t reserve_pages) {
-    Policies policies = literal();
-    if (const Member* repair = guest.value().member("repair"); repair != nullptr && repair->value.text.text == preset_word) {
-        policies = proposed();
-    }
+    Policies policies = chose_preset(guest) ? proposed() : literal();
     for (const PolicyKey& key : policy_keys()) {
         const auto chosen = guest.choice(key.key, words_of(key));
         if (chosen && scheme == abi::Scheme::fixed && *chosen != 0) {

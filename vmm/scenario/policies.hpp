@@ -12,12 +12,16 @@ namespace stackrig::scenario {
 
 class Table;
 
+/// Who chooses: the scheme's author, or whoever configures the kernel that the scheme has to live in.
+enum class PolicyOf : std::uint8_t { scheme, kernel };
+
 /// One key of [guest] that answers a question the mail leaves open.
 struct PolicyKey {
     const char* key;
     const char* question;           ///< "OQ-11", in words
     std::vector<std::string> words; ///< in the order of the enum; the first is the literal reading
     std::size_t offset;             ///< in abi::Policies
+    PolicyOf of = PolicyOf::scheme;
 };
 [[nodiscard]] const std::vector<PolicyKey>& policy_keys();
 

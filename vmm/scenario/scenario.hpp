@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "vmm/engine/plan.hpp"
+#include "vmm/oracle/tlb.hpp"
 #include "vmm/scenario/diagnostic.hpp"
 #include "vmm/scenario/names.hpp"
 #include "vmm/scenario/predicate.hpp"
+#include "vmm/scenario/reading.hpp"
 
 namespace stackrig::scenario {
 
@@ -44,6 +46,8 @@ struct Scenario {
     std::vector<std::string>
         capabilities;  ///< key `requires`: what the host must be able to do, "inject.irq"
     Expectation expect;
+    Reading reading = Reading::mail;
+    oracle::Fill tlb = oracle::Fill::arch;  ///< what the TLB model takes CPUs to cache
     engine::RunPlan plan;
     std::optional<engine::SweepPlan> sweep;   ///< [explore]: the scenario is not one run but many
     std::optional<Recorded> recorded;         ///< [replay]: how a run of it went

@@ -91,6 +91,7 @@ std::vector<SchemaKey> all_keys() {
         {"threads.*", "cpu", Type::integer, "0", "the CPU it starts on", 0, abi::max_cpus - 1},
         {"threads.*", "program", Type::strings, "[\"syscall null\", \"spin\"]", "its operations, in order", 0, 0, {}, true},
         {"threads.*", "loop", Type::boolean, "false", "true: start over at the end"},
+        {"threads.*", "priority", Type::integer, "5", "when it waits for pages under wait = \"priority\": higher comes first", 0, most_important},
         {"threads.*", "forked", Type::boolean, "false", "true: exists only after a fork of it"},
         {"run", "schedule", Type::strings, "[\"run A until user\", \"inject nmi on cpu0\", \"run\"]", "steps, in order"},
         {"run", "decisions", Type::strings, "[\"inject nmi at do_syscall_64+0x10 #2\"]", "events at named boundaries, as counterexamples have them"},
@@ -99,6 +100,7 @@ std::vector<SchemaKey> all_keys() {
         {"check", "always", Type::strings, "[\"reserve.users(cpu0) <= 1\"]", "true at every stop"},
         {"check", "sometimes", Type::strings, "[\"reserve(cpu0) == 0\"]", "true at one stop at least: otherwise the run was VACUOUS"},
         {"check", "finally", Type::strings, "[\"leaked == 0\"]", "true at the end"},
+        {"check", "tlb", Type::word, "\"demand\"", "what CPUs cache: arch, whatever is mapped (SDM 4.10.2.3); demand, what they use", 0, 0, {"arch", "demand"}},
     });
     keys.insert(keys.end(), {
         {"explore", "sweep", Type::table, "", "one event at each boundary of the run", 0, 0, {}, true},

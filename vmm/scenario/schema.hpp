@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "guest/abi/boot_params.hpp"
+
 namespace stackrig::scenario {
 
 struct SchemaKey {
@@ -41,6 +43,7 @@ inline constexpr std::int64_t schema_version = 1;
 inline constexpr std::uint64_t least_ram = 4 << 20;
 inline constexpr std::uint64_t most_ram = 128 << 20;
 inline constexpr std::int64_t most_stops = 1'000'000'000;
-inline constexpr std::int64_t most_crowd = 16000;
+inline constexpr std::int64_t most_crowd = abi::max_crowd;
+inline constexpr std::int64_t most_important = 99;  ///< priority of a thread; 0 is the least
 
 }  // namespace stackrig::scenario

@@ -81,6 +81,7 @@ void Loader::thread(const Member& member) {
     plan.name = member.key;
     constexpr abi::ThreadKind kinds[] = {abi::ThreadKind::user, abi::ThreadKind::kthread, abi::ThreadKind::worker};
     plan.kind = kinds[table.choice("kind", {"user", "kthread", "worker"}).value_or(0)];
+    plan.priority = static_cast<std::uint32_t>(table.integer("priority", 0, most_important).value_or(0));
     plan.forked = table.boolean("forked").value_or(false);
     plan.cpu = CpuId(static_cast<std::uint32_t>(table.integer("cpu", 0, names_.cpus - 1).value_or(0)));
     const Member* program = member.value.member("program");

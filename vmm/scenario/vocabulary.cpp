@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "vmm/oracle/catalogue.hpp"
+#include "vmm/oracle/hazards.hpp"
 
 namespace stackrig::scenario {
 namespace {
@@ -19,19 +20,6 @@ void append_words(std::vector<std::string>& out, const Table& table) {
     for (const auto& word : table) {
         out.emplace_back(word.text);
     }
-}
-
-std::vector<std::string> make_hazards() {
-    static constexpr struct {
-        char letter;
-        unsigned last;
-    } groups[] = {{'A', 16}, {'B', 15}, {'C', 8}, {'D', 7}, {'E', 8}, {'F', 6}, {'G', 5}};
-    std::vector<std::string> out;
-    for (const auto& group : groups) {
-        append_range(out, fmt::format("HZ-{}", group.letter), group.last);
-    }
-    out.insert(out.end(), {"HZ-A3b", "HZ-C6b"});
-    return out;
 }
 
 std::vector<std::string> make_reserved() {
@@ -102,10 +90,13 @@ const IdList& claims() {
 }
 
 const IdList& hazards() {
-    static const IdList list{"hazard",
-                             "there are HZ-A1 to HZ-A16, B1 to B15, C1 to C8, D1 to D7, E1 to E8, F1 to F6, G1 to G5",
-                             make_hazards(),
-                             {}};
+    static const IdList list = [] {
+        IdList out{"hazard", "`./rig list hazards` shows them", {}, {}};
+        for (const oracle::Hazard& hazard : oracle::hazards()) {
+            out.ids.emplace_back(hazard.id);
+        }
+        return out;
+    }();
     return list;
 }
 

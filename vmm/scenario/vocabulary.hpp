@@ -40,7 +40,7 @@ inline constexpr Word<abi::Sys> system_calls[] = {
     {"null", abi::Sys::null}, {"lock", abi::Sys::lock}, {"unlock", abi::Sys::unlock},
     {"wait", abi::Sys::wait}, {"wake", abi::Sys::wake}, {"yield", abi::Sys::yield},
     {"exit", abi::Sys::exit}, {"fork", abi::Sys::fork}, {"kill", abi::Sys::kill},
-    {"migrate", abi::Sys::migrate}, {"dump", abi::Sys::dump}, {"bad_iret", abi::Sys::bad_iret},
+    {"migrate", abi::Sys::migrate}, {"dump", abi::Sys::dump}, {"wake_late", abi::Sys::wake_late}, {"bad_iret", abi::Sys::bad_iret},
 };
 static_assert(std::size(system_calls) == static_cast<std::size_t>(abi::Sys::count));
 /// What stands behind the name of a system call.
@@ -50,7 +50,8 @@ enum class Argument { none, object, thread, cpu };
         case abi::Sys::lock:
         case abi::Sys::unlock:
         case abi::Sys::wait:
-        case abi::Sys::wake: return Argument::object;  // a mutex or an event queue
+        case abi::Sys::wake:
+        case abi::Sys::wake_late: return Argument::object;  // a mutex or an event queue
         case abi::Sys::fork:
         case abi::Sys::kill:
         case abi::Sys::dump: return Argument::thread;

@@ -105,6 +105,28 @@ TEST_F(RunTest, EveryEntryOfAUserThreadComesBackAndTheThreadEnds) {
     EXPECT_EQ(seen.marks[abi::Mark::exit_done], 11u) << "one first return more, one exit less";
 }
 
+TEST_F(RunTest, FourCpusAnd256ThreadsFitInto16MiB) {
+    std::uint64_t image = 0;
+    for (const x86::ElfSegment& segment : guest->segments()) {
+        image += segment.memory_bytes;
+    }
+    EXPECT_LT(image, 1u << 20);
+    RunPlan plan;
+    plan.guest.cpus = 4;
+    plan.guest.ram_bytes = 16u << 20;
+    plan.guest.crowd = 248;  // with four idle threads and those below: 256
+    for (std::uint32_t cpu = 0; cpu < 4; ++cpu) {
+        plan.threads.push_back({.name = std::string(1, static_cast<char>('A' + cpu)), .cpu = CpuId(cpu),
+                                .program = {call(abi::Sys::null, abi::Via::syscall64, 0, 12288), op(abi::OpKind::end)}});
+    }
+    plan.schedule = {to_quiet()};
+    Recorder seen;
+    const RunOutcome outcome = run_plan(plan, seen);
+    EXPECT_EQ(outcome.end, RunEnd::finished) << outcome.detail;
+    EXPECT_GE(seen.marks[abi::Mark::stack_free], 252u) << "all but the idle threads have run and ended";
+    EXPECT_EQ(seen.marks[abi::Mark::panic], 0u);
+}
+
 TEST_F(RunTest, EventsOnACpuLandExactlyInUserAndKernelMode) {
     RunPlan plan;
     plan.threads = {{.name = "A", .program = {call(abi::Sys::null), op(abi::OpKind::spin)}}};

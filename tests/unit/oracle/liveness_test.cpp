@@ -97,6 +97,22 @@ TEST(Live2, LaterComersAreServedFirst) {
     }
 }
 
+TEST(Live2, MoreImportantOnesMayOvertakeWhereThatIsThePolicy) {
+    for (const auto wait : {abi::Wait::priority, abi::Wait::fifo}) {
+        test::Setup setup{.cache = 0, .free = 0};
+        setup.policies.wait = wait;
+        setup.threads = {{.name = "A"}, {.name = "B", .priority = 1}};
+        Rig r(setup);
+        r.boot();
+        r.mark(Mark::wait_begin, r.g.a, 1);
+        for (int i = 0; i < 3; ++i) {
+            r.mark(Mark::wait_begin, r.g.b, 1);
+            r.mark(Mark::wait_done, r.g.b, 1);
+        }
+        EXPECT_EQ(r.fired(Inv::live2), wait == abi::Wait::fifo) << r.all();
+    }
+}
+
 TEST(Live3, PagesInTheCacheOfAnotherCpu) {
     for (const unsigned pages : {2u, 3u}) {
         Rig r(two_cpus);

@@ -170,6 +170,15 @@ TEST_P(Tlb, ACpuThatDidNotRunCannotHaveFilledAhead) {
     EXPECT_FALSE(tlb.access(c1, p1));
 }
 
+TEST_P(Tlb, AnOptimistsCpusCacheOnlyWhatTheyUse) {
+    TlbModel demand(Fill::demand);
+    demand.map(p1, f, GetParam(), both);
+    demand.access(c0, p1);
+    demand.unmap(p1, both);
+    EXPECT_TRUE(by_demand(demand.stale(c0, p1), c0));
+    EXPECT_FALSE(demand.stale(c1, p1)) << "by arch it would be";
+}
+
 TEST_P(Tlb, ModelsAreValues) {
     map(p1, f);
     TlbModel saved = tlb;

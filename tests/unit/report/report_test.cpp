@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/report/samples.hpp"
+#include "vmm/report/claims.hpp"
 #include "vmm/report/clean.hpp"
+#include "vmm/report/depths.hpp"
 #include "vmm/report/json.hpp"
 #include "vmm/report/jsonl.hpp"
 #include "vmm/report/junit.hpp"
@@ -27,19 +29,49 @@ TEST(Text, OneLinePerScenario) {
     EXPECT_EQ(result_line(passed(), Paint(true)).substr(0, 16), "\x1b[32mok     \x1b[0m") << "the column is padded before it is coloured";
 }
 
-TEST(Text, ClaimsTableTakesTheShortestCounterexample) {
+TEST(Claims, TheShortestCounterexampleOfTheMailAndTheRepairedSchemeBesideIt) {
     ScenarioResult longer = refuted();
     longer.file = "scenarios/long.toml";
     longer.stops = 900;
-    EXPECT_EQ(claims_table({longer, refuted(), passed()}),
-              "The mail's claims, as these scenarios found them:\n"
+    ScenarioResult repaired = passed();
+    repaired.reading = scenario::Reading::repaired;
+    repaired.claims = {"C7"};
+    ScenarioResult otherwise = refuted();
+    otherwise.reading = scenario::Reading::other;
+    otherwise.name = "b[deep-reserve]";
+    otherwise.stops = 3;
+    ScenarioResult baseline = refuted();
+    baseline.reading = scenario::Reading::baseline;
+    EXPECT_EQ(claims_table({longer, otherwise, baseline, refuted(), passed(), repaired}),
+              "The mail's claims: as written, repaired (repair = \"proposed\"), and\n"
+              "read otherwise (some other policy):\n"
               "  C3  enter_from_user_mode() maps three pages, early enough\n"
-              "      held in 1\n"
+              "      as written  held in 1\n"
+              "      repaired    not tested here\n"
               "  C4  exit_to_user_mode() gives them back, late enough\n"
-              "      held in 1\n"
+              "      as written  held in 1\n"
+              "      repaired    not tested here\n"
               "  C7  three reserve pages per CPU are enough for the others\n"
-              "      REFUTED by scenarios/b.toml (INV-19) and 1 more; held in 0\n"
+              "      as written  REFUTED by scenarios/b.toml (INV-19) and 1 more; held\n"
+              "                  in 0\n"
+              "      repaired    held in 1\n"
+              "      otherwise   REFUTED by scenarios/b.toml[deep-reserve] (INV-19);\n"
+              "                  held in 0\n"
               "  not tested here: C1 C2 C5 C6 C8\n");
+}
+
+TEST(Depths, TheDeepestOfAllRunsButTheBaseline) {
+    ScenarioResult a = passed();
+    a.depths = {{"syscall64", "entry", 360, 3}, {"syscall64", "switch", 432, 1}};
+    ScenarioResult b = passed();
+    b.depths = {{"syscall64", "entry", 340, 9}, {"timer", "exit", 120, 1}};
+    ScenarioResult fixed = passed();
+    fixed.reading = scenario::Reading::baseline;
+    fixed.depths = {{"syscall64", "entry", 9000, 1}};
+    const std::string table = depth_table({a, b, fixed});
+    EXPECT_NE(table.find("  syscall64                    360       -       -       -       -     432\n"), std::string::npos) << table;
+    EXPECT_NE(table.find("  timer                          -       -       -       -     120       -\n"), std::string::npos) << table;
+    EXPECT_EQ(depth_table({fixed}), "");
 }
 
 TEST(Text, ExitCodesKeepOutcomesApart) {

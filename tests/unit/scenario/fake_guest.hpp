@@ -11,7 +11,7 @@ namespace stackrig::scenario {
 
 struct FakeSymbols : SymbolSource {
     std::map<std::string, std::uint64_t, std::less<>> table = {
-        {"do_syscall_64", 0xffffffff80101000},      {"__do_fast_syscall_32", 0xffffffff80101100},
+        {"do_syscall_64", 0xffffffff80101000},      {"__do_fast_syscall_32", 0xffffffff80101100}, {"__switch_to", 0xffffffff80101180},
         {"do_user_addr_fault", 0xffffffff80101200}, {"exc_debug_user", 0xffffffff80101300},
         {"do_int3_user", 0xffffffff80101400},       {"enter_from_user_mode", 0xffffffff80101500},
         {"exit_to_user_mode", 0xffffffff80101600},  {"exit_to_user_mode_loop", 0xffffffff80101700},

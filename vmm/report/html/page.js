@@ -20,18 +20,28 @@ function overview() {
   byId("limits").append(h("p", {class: "lede"}, data.limits));
 }
 
+const KIND_WORDS = {bad: "refuted", good: "held", warn: "undecided", none: "not tested"};
+
+function claimKind(reading) { return reading.refuted.length ? "bad" : reading.open ? "warn" : reading.held ? "good" : "none"; }
+
+function readingRow(reading) {
+  const shortest = reading.refuted[0];
+  const kind = claimKind(reading);
+  return h("p", {class: "small"}, h("span", {class: "reading"}, reading.name), chip(kind, KIND_WORDS[kind]), " ",
+    shortest && [`${shortest.id} in ${shortest.stops} stops: `, shortest.shown ? h("a", {href: "#" + encodeURIComponent(shortest.name)}, shortest.name) : shortest.name,
+      reading.refuted.length > 1 ? `, and ${reading.refuted.length - 1} more. ` : ". "],
+    reading.held > 0 && `Held in ${reading.held}. `, reading.open > 0 && `Undecided in ${reading.open}. `);
+}
+
 function claims() {
-  const tested = data.claims.filter((c) => c.refuted.length + c.held + c.open > 0);
-  const others = data.claims.filter((c) => !tested.includes(c)).map((c) => c.id);
-  byId("claims").append(h("ul", {class: "claims"}, tested.map((c) => {
-    const kind = c.refuted.length ? "bad" : c.open ? "warn" : "good";
-    const word = {bad: "refuted", good: "held", warn: "undecided"}[kind];
-    const shortest = c.refuted[0];
-    return h("li", {class: `card ${kind}`}, h("header", {}, h("span", {class: "id"}, c.id), chip(kind, word)), h("h3", {}, c.statement), h("blockquote", {}, c.sentence),
-      h("p", {class: "small"}, shortest && [`${shortest.id} in ${shortest.stops} stops: `, shortest.shown ? h("a", {href: "#" + encodeURIComponent(shortest.name)}, shortest.name) : shortest.name,
-        c.refuted.length > 1 ? `, and ${c.refuted.length - 1} more. ` : ". "],
-        c.held > 0 && `Held in ${c.held}. `, c.open > 0 && `Undecided in ${c.open}. `));
-  })), others.length > 0 && h("p", {class: "small"}, `Not tested here: ${others.join(" ")}`) || "");
+  const isTested = (c) => c.readings.some((r) => claimKind(r) !== "none");
+  const others = data.claims.filter((c) => !isTested(c)).map((c) => c.id);
+  byId("claims").append(h("ul", {class: "claims"}, data.claims.filter(isTested).map((c) => {
+    const kind = claimKind(c.readings[0]);
+    return h("li", {class: `card ${kind}`}, h("header", {}, h("span", {class: "id"}, c.id), chip(kind, KIND_WORDS[kind])), h("h3", {}, c.statement), h("blockquote", {}, c.sentence),
+      c.readings.filter((r, i) => i < 2 || claimKind(r) !== "none").map(readingRow));
+  })), others.length > 0 && h("p", {class: "small"}, `Not tested here: ${others.join(" ")}`) || "",
+  data.depths && h("pre", {class: "depths"}, data.depths) || "");
 }
 
 const findings = new Map();

@@ -1,0 +1,89 @@
+// Counting verdicts per claim and reading.
+#include "vmm/report/claims.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "vmm/oracle/claims.hpp"
+#include "vmm/report/text.hpp"
+
+namespace stackrig::report {
+namespace {
+
+using explore::ScenarioResult;
+using explore::Verdict;
+using scenario::Reading;
+
+constexpr std::size_t columns = 72;
+constexpr std::size_t name_columns = 12;
+
+/// "[proposed]", as in the names of a file's variants; empty for its own run.
+std::string variant_of(const ScenarioResult& r) {
+    const auto at = r.name.find('[');
+    return at == std::string::npos ? "" : r.name.substr(at);
+}
+
+std::string reading_line(const ReadingRow& row, const ClaimState& state) {
+    const std::string text = wrap(state.count() == 0 ? "not tested here" : claim_verdict(state), columns, 6 + name_columns);
+    return fmt::format("      {:<{}}{}", row.name, name_columns, text.substr(6 + name_columns));
+}
+
+}  // namespace
+
+ClaimState claim_state(std::string_view claim, Reading reading, const std::vector<ScenarioResult>& results) {
+    ClaimState state;
+    for (const ScenarioResult& r : results) {
+        if (r.reading != reading || std::find(r.claims.begin(), r.claims.end(), claim) == r.claims.end()) {
+            continue;
+        }
+        if (r.verdict == Verdict::pass) {
+            ++state.held;
+        } else if (!r.violations.empty()) {
+            state.refuted.push_back(&r);
+        } else {
+            ++state.open;
+        }
+    }
+    std::stable_sort(state.refuted.begin(), state.refuted.end(),
+                     [](const ScenarioResult* a, const ScenarioResult* b) { return a->stops < b->stops; });
+    return state;
+}
+
+std::string claim_verdict(const ClaimState& state) {
+    std::string verdict = fmt::format("held in {}", state.held);
+    if (!state.refuted.empty()) {
+        const ScenarioResult& shortest = *state.refuted.front();
+        verdict = fmt::format("REFUTED by {}{} ({}){}; held in {}", shortest.file, variant_of(shortest), shortest.violations.back().id,
+                              state.refuted.size() > 1 ? fmt::format(" and {} more", state.refuted.size() - 1) : "",
+                              state.held);
+    }
+    return state.open > 0 ? fmt::format("{}; undecided in {}", verdict, state.open) : verdict;
+}
+
+const std::vector<ReadingRow>& reading_rows() {
+    static const std::vector<ReadingRow> rows = {{Reading::mail, "as written"}, {Reading::repaired, "repaired"}, {Reading::other, "otherwise"}};
+    return rows;
+}
+
+std::string claims_table(const std::vector<ScenarioResult>& results) {
+    std::string out = "The mail's claims: as written, repaired (repair = \"proposed\"), and\n"
+                      "read otherwise (some other policy):\n";
+    std::vector<std::string_view> untested;
+    for (const oracle::Claim& claim : oracle::claims()) {
+        std::string rows;
+        std::size_t tested = 0;
+        for (const ReadingRow& row : reading_rows()) {
+            const ClaimState state = claim_state(claim.id, row.reading, results);
+            tested += state.count();
+            rows += row.reading == Reading::other && state.count() == 0 ? "" : reading_line(row, state);
+        }
+        if (tested == 0) {
+            untested.push_back(claim.id);
+        } else {
+            out += fmt::format("  {}  {}\n{}", claim.id, claim.statement, rows);
+        }
+    }
+    return untested.empty() ? out : out + fmt::format("  not tested here: {}\n", fmt::join(untested, " "));
+}
+
+}  // namespace stackrig::report
