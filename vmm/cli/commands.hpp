@@ -51,6 +51,19 @@ struct SweepOptions {
 };
 int sweep(const SweepOptions& options);
 
+struct SoakOptions {
+    std::vector<std::string> paths{"scenarios"};
+    std::uint64_t runs = 10000;
+    std::uint64_t seed = 1;
+    std::uint64_t first = 0;    ///< round to begin with
+    std::uint64_t minutes = 0;  ///< 0: no limit
+    std::uint32_t jobs = 1;
+    bool npt = false;
+    host::HostKind host = host::HostKind::automatic;
+};
+/// Random events in runs of the repaired scheme and of the fixed-stack baseline: whatever fires is a false alarm, or a bug.
+int soak(const SoakOptions& options);
+
 struct ReplayOptions {
     std::optional<std::uint16_t> gdb;  ///< port
     std::string file;

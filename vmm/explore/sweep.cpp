@@ -94,7 +94,7 @@ Result<void> Sweep::sweep_boundary(std::size_t index, SweepResult& result) {
             continue;
         }
         const engine::Decision decision{engine::InjectAt{place_of(boundary, trunk_->scenario().plan, trunk_->bench().guest), event}, ""};
-        STACKRIG_TRY(place(index, decision, cell, result));
+        STACKRIG_TRY(place(index, decision, std::nullopt, cell, result));
     }
     return plan_.allocations ? sweep_allocation(index, result) : Result<void>{};
 }
@@ -124,23 +124,24 @@ Result<void> Sweep::sweep_allocation(std::size_t index, SweepResult& result) {
     auto& cells = result.coverage[function_of(trunk_->bench().guest, boundary.rip)];
     for (const bool all_later : {false, true}) {
         failure.and_all_later = all_later;
-        STACKRIG_TRY(place(index, {failure, ""}, cells[all_later ? "alloc-all" : "alloc"], result));
+        STACKRIG_TRY(place(index, {failure, ""}, std::nullopt, cells[all_later ? "alloc-all" : "alloc"], result));
     }
     return {};
 }
 
 /// One branch: from the boundary, with that one decision.
-Result<void> Sweep::place(std::size_t index, const engine::Decision& decision, Cell& cell, SweepResult& result) {
+Result<void> Sweep::place(std::size_t index, const engine::Decision& decision, const std::optional<Second>& second, Cell& cell,
+                          SweepResult& result) {
     STACKRIG_TRY(restore(trunk_->boundaries()[index]));
     if (const auto* inject = std::get_if<engine::InjectAt>(&decision.what)) {
         STACKRIG_TRY(trunk_->session().inject_here(inject->event));
     } else {
         trunk_->session().fail_allocation(std::get<engine::FailAllocation>(decision.what));
     }
-    STACKRIG_TRY_ASSIGN(Showing ended, branch(result));
+    STACKRIG_TRY_ASSIGN(Showing ended, branch(second, result));
     Sweep::count(ended, cell);
     record(std::move(ended), index, decision, result);
-    if (checks_.repeat_every != 0 && ++branches_ % checks_.repeat_every == 0) {
+    if (!second && checks_.repeat_every != 0 && ++branches_ % checks_.repeat_every == 0) {
         STACKRIG_TRY(repeat(decision));
     }
     return {};
@@ -159,7 +160,7 @@ Result<void> Sweep::restore(const Boundary& boundary) {
 }
 
 /// Where the event has been delivered: to the end, or until the trunk is rejoined.
-Result<Showing> Sweep::branch(SweepResult& result) {
+Result<Showing> Sweep::branch(std::optional<Second> second, SweepResult& result) {
     engine::Session& session = trunk_->session();
     ++result.runs;
     const std::uint64_t before = session.state().outcome.stops;
@@ -178,10 +179,18 @@ Result<Showing> Sweep::branch(SweepResult& result) {
         }
         if (session.state().outcome.stops != compared) {
             compared = session.state().outcome.stops;
-            STACKRIG_TRY_ASSIGN(const auto at, trunk_->rejoined());
-            if (at) {
-                result.stops += compared - before;
-                return Showing{.how = Showing::How::rejoined};
+            if (second) {
+                STACKRIG_TRY_ASSIGN(const bool done, placed(*second));
+                if (done) {
+                    second.reset();
+                    continue;  // the run may stand elsewhere now
+                }
+            } else {
+                STACKRIG_TRY_ASSIGN(const auto at, trunk_->rejoined());
+                if (at) {
+                    result.stops += compared - before;
+                    return Showing{.how = Showing::How::rejoined};
+                }
             }
         }
         STACKRIG_TRY(session.go());
