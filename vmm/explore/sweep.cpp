@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <numeric>
 
+#include "guest/abi/layout.hpp"
 #include "vmm/engine/events.hpp"
 #include "vmm/explore/verdict.hpp"
 #include "vmm/machine/deliver.hpp"
@@ -58,10 +59,21 @@ bool Sweep::in_window(const Boundary& boundary) const {
                                                 function_of(trunk_->bench().guest, boundary.rip)) != plan_.functions.end();
 }
 
-std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const engine::Event& event) {
+bool Sweep::handles_debug(const Boundary& boundary) const {
+    constexpr auto which = abi::CpuStack::db;
+    const std::uint64_t top = abi::cpu_stack_top(boundary.cpu.value(), which);
+    const std::uint64_t base = top - abi::cpu_stack_pages[static_cast<std::size_t>(which)] * abi::page_bytes;
+    const std::uint64_t rsp = boundary.moment.machine.cpu(boundary.cpu).regs.rsp;
+    return (rsp >= base && rsp < top) || function_of(trunk_->bench().guest, boundary.rip) == "asm_exc_debug";
+}
+
+std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const engine::Event& event) const {
     const machine::CpuSnapshot& cpu = boundary.moment.machine.cpu(boundary.cpu);
     if (event.kind == EventKind::machine_check && (msr(cpu, x86::msr::mcg_status) & x86::mca::mcg_mcip) != 0) {
         return "MCIP is set: a second machine check is a shutdown";
+    }
+    if (event.kind == EventKind::debug && handles_debug(boundary)) {
+        return "#DB is being handled: kernels disarm breakpoints there, for a second one overwrites the frame of the first";
     }
     if (event.kind == EventKind::nmi && cpu.events.interrupt.shadow != 0) {
         return "in the shadow of STI or MOV SS: it is taken one boundary later";

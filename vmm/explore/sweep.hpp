@@ -48,7 +48,8 @@ class Sweep {
     [[nodiscard]] Result<void> place(std::size_t index, const engine::Decision& decision, const std::optional<Second>& second, Cell& cell,
                                      SweepResult& result);
     [[nodiscard]] Result<bool> placed(Second& second);
-    [[nodiscard]] static std::optional<std::string> not_applicable(const Boundary& boundary, const engine::Event& event);
+    [[nodiscard]] std::optional<std::string> not_applicable(const Boundary& boundary, const engine::Event& event) const;
+    [[nodiscard]] bool handles_debug(const Boundary& boundary) const;
     [[nodiscard]] Result<void> restore(const Boundary& boundary);
     [[nodiscard]] Result<Showing> branch(std::optional<Second> second, SweepResult& result);
     [[nodiscard]] Result<void> repeat(const engine::Decision& decision);
