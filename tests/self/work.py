@@ -5,7 +5,7 @@ from pathlib import Path
 
 from guest_build import ROOT
 
-SWEEPS = ROOT / "tests/self/sweeps"
+WORKLOADS = ROOT / "tests/self/workloads"
 PART = 250  # boundaries asked for at a time, so that a kill ends the sweep early
 
 
@@ -41,11 +41,11 @@ class Showed:
 
 
 def scenario_trials() -> list[Trial]:
-    return [trial for trial in trials_in(ROOT / "scenarios") if not trial.sweep]
+    return [trial for trial in trials_in(ROOT / "scenarios") + trials_in(WORKLOADS) if not trial.sweep]
 
 
 def sweep_trials() -> list[Trial]:
-    return [trial for trial in trials_in(SWEEPS) if trial.sweep]
+    return [trial for trial in trials_in(WORKLOADS) if trial.sweep]
 
 
 def trials_in(folder: Path) -> list[Trial]:

@@ -99,12 +99,14 @@ class Soak {
     Result<void> pay(host::WorkerClient& worker, const Visit& visit) {
         const CheckedSource& source = *visit.source;
         const std::string title = source.scenario.title();
-        STACKRIG_TRY_ASSIGN(const Json answer,
-                            worker.ask({{"do", "sample"}, {"file", source.source.file}, {"text", source.source.text},
+        const auto answer = worker.ask({{"do", "sample"}, {"file", source.source.file}, {"text", source.source.text},
                                         {"variant", source.scenario.variant}, {"plan", {{"events", Json::array()}, {"at", Json::array()}, {"user", true}}},
                                         {"seed", stream(options_.seed, title, visit.round)}, {"runs", runs_per_visit}},
-                                       patience));
-        STACKRIG_TRY_ASSIGN(const SweepResult result, report::sweep_from_json(answer));
+                                       patience);
+        if (!answer) {
+            return fail(answer.error().kind, fmt::format("{}, seed {}, round {}: {}", title, options_.seed, visit.round, answer.error().text));
+        }
+        STACKRIG_TRY_ASSIGN(const SweepResult result, report::sweep_from_json(*answer));
         const std::lock_guard lock(mutex_);
         runs_ += result.runs;
         stops_ += result.stops;
