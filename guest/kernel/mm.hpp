@@ -42,6 +42,8 @@ u64* stack_pte(u32 slot, u32 index);
 /// false when pages are short; free_mm() then returns what it got.
 bool create_mm(Thread* t);
 void free_mm(Thread* t);
+/// The same when nobody else is in `dead`'s address space; else its frames become another one's to free.
+void leave_mm(Thread* dead);
 /// Maps the zero page at `va` of the demand area, and unmaps what was mapped there before; false: not a demand address.
 bool map_demand_page(Thread* t, u64 va);
 /// The leaf PTE for any address in `cr3`, 0 if a level is missing.

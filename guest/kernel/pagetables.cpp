@@ -172,6 +172,36 @@ void free_mm(Thread* t) {
     }
 }
 
+namespace {
+
+/// Only a crowd shares address spaces; its members lie side by side, and mostly die in their order.
+Thread* another_in_mm(const Thread* t) {
+    const u32 count = boot_params().crowd > 0 ? state()->thread_count : 0;
+    for (u32 i = 1; i < count; ++i) {
+        Thread* other = &state()->threads[(t->id + i) % count];
+        if (other->state != ThreadState::unused && other->cr3 == t->cr3) {
+            return other;
+        }
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+void leave_mm(Thread* dead) {
+    Thread* heir = another_in_mm(dead);
+    if (heir == nullptr) {
+        free_mm(dead);
+        return;
+    }
+    while (dead->mm_frames != abi::no_pfn) {
+        const u32 pfn = dead->mm_frames;
+        dead->mm_frames = state()->frames[pfn].next;
+        state()->frames[pfn].next = heir->mm_frames;
+        heir->mm_frames = pfn;
+    }
+}
+
 bool map_demand_page(Thread* t, u64 va) {
     if (va < abi::user_demand_va || va >= abi::user_demand_va + abi::user_demand_bytes) {
         return false;

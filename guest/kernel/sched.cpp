@@ -53,8 +53,8 @@ void put_prev(PerCpu* pc, Thread* prev) {
 /// The dead thread's resources, released by whoever runs after it (Linux: finish_task_switch(), put_task_stack()).
 void reap(Thread* dead) {
     scheme().release(dead);
-    if (dead->kind == ThreadKind::user && dead->shares_mm == 0) {
-        free_mm(dead);
+    if (dead->kind == ThreadKind::user) {
+        leave_mm(dead);
     }
     dead->state = ThreadState::unused;
     mark(Mark::stack_free, dead->id, dead->slot);

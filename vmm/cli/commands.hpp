@@ -16,6 +16,7 @@ inline constexpr int exit_host = 3;
 
 struct RunOptions {
     std::vector<std::string> paths;
+    std::optional<std::string> variant;  ///< only this one; "" would be the files' own runs
     bool ktap = false;
     OutputFiles files;
     bool verbose = false;

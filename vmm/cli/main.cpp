@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
     cli::RunOptions run_options;
     CLI::App* run = app.add_subcommand("run", "run scenarios and print their verdicts");
     run->add_option("PATH", run_options.paths, "scenario files, or folders of them")->required();
+    run->add_option("--variant", run_options.variant, "only this variant of each file");
     run->add_option("--format", "text (default) or ktap")->check(CLI::IsMember({"text", "ktap"}))->each([&](const std::string& f) { run_options.ktap = f == "ktap"; });
     run->add_option("--jsonl", run_options.files.jsonl, "also write results to FILE as JSON Lines, each as it happens");
     run->add_option("--junit", run_options.files.junit, "also write JUnit XML to FILE, for CI");

@@ -128,6 +128,13 @@ int run(const RunOptions& options) {
         fmt::print(stderr, "{}Nothing was run.\n", scenario::render(checked->problems));
         return exit_usage;
     }
+    if (options.variant) {
+        std::erase_if(checked->good, [&](const CheckedSource& s) { return s.scenario.variant != *options.variant; });
+        if (checked->good.empty()) {
+            return report({ErrorKind::usage, fmt::format("no variant \"{}\" in {}; `list scenarios --in PATH` shows what there is", *options.variant,
+                                                         fmt::join(options.paths, " "))});
+        }
+    }
     Printer printer(options, checked->good.size());
     const auto code = report::Code::create(checked->guest, guest_lines(checked->guest));
     if (!code) {

@@ -22,7 +22,8 @@ std::string expectation(const scenario::Scenario& s) { return s.expect.pass() ? 
 
 void list_scenarios(const std::vector<CheckedSource>& sources) {
     for (const CheckedSource& source : sources) {
-        fmt::print("{:<44} {:<9} {:<14} {}\n", source.source.file, fmt::join(source.scenario.claims, " "), expectation(source.scenario),
+        const std::string& variant = source.scenario.variant;
+        fmt::print("{:<44} {:<9} {:<14} {}\n", source.source.file + (variant.empty() ? "" : "[" + variant + "]"), fmt::format("{}", fmt::join(source.scenario.claims, " ")), expectation(source.scenario),
                    fmt::join(source.scenario.hazards, " "));
     }
 }

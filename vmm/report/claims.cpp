@@ -17,11 +17,7 @@ using scenario::Reading;
 constexpr std::size_t columns = 72;
 constexpr std::size_t name_columns = 12;
 
-/// "[proposed]", as in the names of a file's variants; empty for its own run.
-std::string variant_of(const ScenarioResult& r) {
-    const auto at = r.name.find('[');
-    return at == std::string::npos ? "" : r.name.substr(at);
-}
+std::string bracketed(const std::string& variant) { return variant.empty() ? "" : "[" + variant + "]"; }
 
 std::string reading_line(const ReadingRow& row, const ClaimState& state) {
     const std::string text = wrap(state.count() == 0 ? "not tested here" : claim_verdict(state), columns, 6 + name_columns);
@@ -53,7 +49,7 @@ std::string claim_verdict(const ClaimState& state) {
     std::string verdict = fmt::format("held in {}", state.held);
     if (!state.refuted.empty()) {
         const ScenarioResult& shortest = *state.refuted.front();
-        verdict = fmt::format("REFUTED by {}{} ({}){}; held in {}", shortest.file, variant_of(shortest), shortest.violations.back().id,
+        verdict = fmt::format("REFUTED by {}{} ({}){}; held in {}", shortest.file, bracketed(variant_of(shortest)), shortest.violations.back().id,
                               state.refuted.size() > 1 ? fmt::format(" and {} more", state.refuted.size() - 1) : "",
                               state.held);
     }

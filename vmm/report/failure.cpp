@@ -147,7 +147,10 @@ std::string violation_block(const ScenarioResult& r, const ViolationReport& v, c
 
 }  // namespace
 
-std::string replay_command(const ScenarioResult& r) { return fmt::format("./rig run {} --verbose", shell_word(r.file)); }
+std::string replay_command(const ScenarioResult& r) {
+    const std::string variant = variant_of(r);
+    return fmt::format("./rig run {}{} --verbose", shell_word(r.file), variant.empty() ? "" : " --variant " + shell_word(variant));
+}
 
 std::vector<const LandingReport*> landings_by_step(const ScenarioResult& r) {
     std::vector<const LandingReport*> out(std::min(r.last_step + 1, r.steps.size()));

@@ -34,6 +34,11 @@ std::uint64_t examined_total(const std::vector<ScenarioResult>& results) {
 
 }  // namespace
 
+std::string variant_of(const ScenarioResult& r) {
+    const auto at = r.name.find('[');
+    return at == std::string::npos || !r.name.ends_with("]") ? "" : r.name.substr(at + 1, r.name.size() - at - 2);
+}
+
 std::string verdict_text(const ScenarioResult& r) {
     if (r.verdict == Verdict::expected_violation) {
         return fmt::format("{} violated, as expected", r.expected_id);

@@ -13,6 +13,9 @@ namespace stackrig::report {
 /// "ok    null-syscall            pass                C3 C4   1 IRQ ..." - one line, no newline.
 [[nodiscard]] std::string result_line(const explore::ScenarioResult& result, const Paint& paint = Paint());
 
+/// "proposed" of the result "hz-c1[proposed]"; empty for a file's own run.
+[[nodiscard]] std::string variant_of(const explore::ScenarioResult& result);
+
 /// "pass", "INV-19 violated, as expected".
 [[nodiscard]] std::string verdict_text(const explore::ScenarioResult& result);
 
