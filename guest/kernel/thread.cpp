@@ -40,13 +40,19 @@ void set_name(Thread* t, const char* name) {
     }
 }
 
+/// Of a thread that never ran. Its creator has IRQs on, as in a system call; the hooks' hands are this CPU's.
+void release_stack(Thread* t) {
+    const IrqSave irqs;
+    scheme().release(t);
+}
+
 /// The stack's pages as the scheme wants them at birth; false when pages are short, with nothing mapped.
 bool map_stack(Thread* t) {
     const u32 pages = scheme().initial_pages(t->kind);
     for (u32 i = 0; i < pages; ++i) {
         const u32 pfn = alloc_thread_page(FrameUse::stack);
         if (pfn == abi::no_pfn) {
-            scheme().release(t);
+            release_stack(t);
             t->state = ThreadState::unused;
             return false;
         }
@@ -125,7 +131,7 @@ void make_runnable_first(Thread* t) {
 }
 
 Thread* abandon(Thread* t) {
-    scheme().release(t);
+    release_stack(t);
     free_mm(t);
     *t = {};
     return nullptr;

@@ -52,6 +52,19 @@ struct SweepOptions {
 };
 int sweep(const SweepOptions& options);
 
+struct SoakOptions {
+    std::vector<std::string> paths{"scenarios"};
+    std::uint64_t runs = 10000;
+    std::uint64_t seed = 1;
+    std::uint64_t first = 0;    ///< round to begin with
+    std::uint64_t minutes = 0;  ///< 0: no limit
+    std::uint32_t jobs = 1;
+    bool npt = false;
+    host::HostKind host = host::HostKind::automatic;
+};
+/// Random events in runs of the repaired scheme and of the fixed-stack baseline: whatever fires is a false alarm, or a bug.
+int soak(const SoakOptions& options);
+
 struct ReplayOptions {
     std::optional<std::uint16_t> gdb;  ///< port
     std::string file;
@@ -81,6 +94,9 @@ int doctor(host::HostKind kind, bool json);
 int bench(host::HostKind kind, bool npt, bool json);
 /// Any program of the build on the chosen host, with its streams and exit status: for tests and for the curious.
 int exec(host::HostKind kind, bool npt, const std::vector<std::string>& files, const std::vector<std::string>& command);
+/// Requests for a worker from standard input, one JSON object a line, answers to standard output: how tests/self drives many
+/// guests, `guests`, in one host.
+int ask(host::HostKind kind, bool npt, const std::vector<std::string>& guests);
 int worker(const std::string& guest);
 
 }  // namespace stackrig::cli

@@ -81,6 +81,17 @@ int main(int argc, char** argv) {
         chosen = [&] { return cli::sweep(sweep_options); };
     });
 
+    cli::SoakOptions soak_options;
+    CLI::App* soak = app.add_subcommand("soak", "random events in runs of the repaired scheme and of fixed stacks: nothing may fire");
+    soak->add_option("PATH", soak_options.paths, "scenario files, or folders of them (default: scenarios); those that fit are taken");
+    soak->add_option("--runs", soak_options.runs, "how many (default: 10000)");
+    soak->add_option("--seed", soak_options.seed, "which ones: the same seed gives the same runs (default: 1)");
+    soak->add_option("--first-round", soak_options.first, "go on where a soak with this seed ended, as it says (default: 0)");
+    soak->add_option("--minutes", soak_options.minutes, "begin no further round after so long");
+    soak->add_option("-j,--jobs", soak_options.jobs, "workers, each with a VM of its own (default: 1)")->check(CLI::Range(1, 64));
+    add_host(*soak, soak_options.host, &soak_options.npt);
+    soak->callback([&] { chosen = [&] { return cli::soak(soak_options); }; });
+
     cli::ReplayOptions replay_options;
     CLI::App* replay = app.add_subcommand("replay", "run a counterexample again, and say whether its trace is the recorded one");
     replay->add_option("FILE", replay_options.file, "scenario file with decisions")->required();
@@ -159,6 +170,11 @@ int main(int argc, char** argv) {
         }
         chosen = [&] { return cli::exec(kind, npt, files, exec->remaining()); };
     });
+
+    CLI::App* ask = app.add_subcommand("ask", "pass requests on standard input to a worker, one JSON object a line (how ./rig mutants works)")->group("");
+    ask->add_option("--put", files, "more guest images")->allow_extra_args(false);
+    add_host(*ask, kind, &npt);
+    ask->callback([&] { chosen = [&] { return cli::ask(kind, npt, files); }; });
 
     std::string guest;
     CLI::App* worker = app.add_subcommand("worker", "")->group("");

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <numeric>
 
+#include "guest/abi/layout.hpp"
 #include "vmm/engine/events.hpp"
 #include "vmm/explore/verdict.hpp"
 #include "vmm/machine/deliver.hpp"
@@ -58,10 +59,21 @@ bool Sweep::in_window(const Boundary& boundary) const {
                                                 function_of(trunk_->bench().guest, boundary.rip)) != plan_.functions.end();
 }
 
-std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const engine::Event& event) {
+bool Sweep::handles_debug(const Boundary& boundary) const {
+    constexpr auto which = abi::CpuStack::db;
+    const std::uint64_t top = abi::cpu_stack_top(boundary.cpu.value(), which);
+    const std::uint64_t base = top - abi::cpu_stack_pages[static_cast<std::size_t>(which)] * abi::page_bytes;
+    const std::uint64_t rsp = boundary.moment.machine.cpu(boundary.cpu).regs.rsp;
+    return (rsp >= base && rsp < top) || function_of(trunk_->bench().guest, boundary.rip) == "asm_exc_debug";
+}
+
+std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const engine::Event& event) const {
     const machine::CpuSnapshot& cpu = boundary.moment.machine.cpu(boundary.cpu);
     if (event.kind == EventKind::machine_check && (msr(cpu, x86::msr::mcg_status) & x86::mca::mcg_mcip) != 0) {
         return "MCIP is set: a second machine check is a shutdown";
+    }
+    if (event.kind == EventKind::debug && handles_debug(boundary)) {
+        return "#DB is being handled: kernels disarm breakpoints there, for a second one overwrites the frame of the first";
     }
     if (event.kind == EventKind::nmi && cpu.events.interrupt.shadow != 0) {
         return "in the shadow of STI or MOV SS: it is taken one boundary later";
@@ -94,7 +106,7 @@ Result<void> Sweep::sweep_boundary(std::size_t index, SweepResult& result) {
             continue;
         }
         const engine::Decision decision{engine::InjectAt{place_of(boundary, trunk_->scenario().plan, trunk_->bench().guest), event}, ""};
-        STACKRIG_TRY(place(index, decision, cell, result));
+        STACKRIG_TRY(place(index, decision, std::nullopt, cell, result));
     }
     return plan_.allocations ? sweep_allocation(index, result) : Result<void>{};
 }
@@ -124,23 +136,24 @@ Result<void> Sweep::sweep_allocation(std::size_t index, SweepResult& result) {
     auto& cells = result.coverage[function_of(trunk_->bench().guest, boundary.rip)];
     for (const bool all_later : {false, true}) {
         failure.and_all_later = all_later;
-        STACKRIG_TRY(place(index, {failure, ""}, cells[all_later ? "alloc-all" : "alloc"], result));
+        STACKRIG_TRY(place(index, {failure, ""}, std::nullopt, cells[all_later ? "alloc-all" : "alloc"], result));
     }
     return {};
 }
 
 /// One branch: from the boundary, with that one decision.
-Result<void> Sweep::place(std::size_t index, const engine::Decision& decision, Cell& cell, SweepResult& result) {
+Result<void> Sweep::place(std::size_t index, const engine::Decision& decision, const std::optional<Second>& second, Cell& cell,
+                          SweepResult& result) {
     STACKRIG_TRY(restore(trunk_->boundaries()[index]));
     if (const auto* inject = std::get_if<engine::InjectAt>(&decision.what)) {
         STACKRIG_TRY(trunk_->session().inject_here(inject->event));
     } else {
         trunk_->session().fail_allocation(std::get<engine::FailAllocation>(decision.what));
     }
-    STACKRIG_TRY_ASSIGN(Showing ended, branch(result));
+    STACKRIG_TRY_ASSIGN(Showing ended, branch(second, result));
     Sweep::count(ended, cell);
     record(std::move(ended), index, decision, result);
-    if (checks_.repeat_every != 0 && ++branches_ % checks_.repeat_every == 0) {
+    if (!second && checks_.repeat_every != 0 && ++branches_ % checks_.repeat_every == 0) {
         STACKRIG_TRY(repeat(decision));
     }
     return {};
@@ -159,7 +172,7 @@ Result<void> Sweep::restore(const Boundary& boundary) {
 }
 
 /// Where the event has been delivered: to the end, or until the trunk is rejoined.
-Result<Showing> Sweep::branch(SweepResult& result) {
+Result<Showing> Sweep::branch(std::optional<Second> second, SweepResult& result) {
     engine::Session& session = trunk_->session();
     ++result.runs;
     const std::uint64_t before = session.state().outcome.stops;
@@ -178,10 +191,18 @@ Result<Showing> Sweep::branch(SweepResult& result) {
         }
         if (session.state().outcome.stops != compared) {
             compared = session.state().outcome.stops;
-            STACKRIG_TRY_ASSIGN(const auto at, trunk_->rejoined());
-            if (at) {
-                result.stops += compared - before;
-                return Showing{.how = Showing::How::rejoined};
+            if (second) {
+                STACKRIG_TRY_ASSIGN(const bool done, placed(*second));
+                if (done) {
+                    second.reset();
+                    continue;  // the run may stand elsewhere now
+                }
+            } else {
+                STACKRIG_TRY_ASSIGN(const auto at, trunk_->rejoined());
+                if (at) {
+                    result.stops += compared - before;
+                    return Showing{.how = Showing::How::rejoined};
+                }
             }
         }
         STACKRIG_TRY(session.go());

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "vmm/explore/sweep_result.hpp"
 #include "vmm/explore/trunk.hpp"
@@ -27,18 +28,30 @@ class Sweep {
     [[nodiscard]] std::uint64_t boundaries() const { return trunk_->boundaries().size(); }
     /// All placements at the boundaries [first, first + count).
     [[nodiscard]] Result<SweepResult> run(std::uint64_t first, std::uint64_t count);
+    /// `runs` random placements out of the stream that `seed` names, half of them with a second event up to 24 stops later.
+    [[nodiscard]] Result<SweepResult> sample(std::uint64_t seed, std::uint64_t runs);
     [[nodiscard]] Trunk& trunk() { return *trunk_; }
 
   private:
     Sweep(std::unique_ptr<Trunk> trunk, engine::SweepPlan plan, SweepChecks checks);
 
+    /// An event that comes while the first one is being handled, or after it.
+    struct Second {
+        engine::Event event;
+        std::uint64_t stops_before = 0;  ///< after the first one, still to be shown
+        std::uint64_t refusals = 0;      ///< places that would not take it
+    };
+
     [[nodiscard]] bool in_window(const Boundary& boundary) const;
     [[nodiscard]] Result<void> sweep_boundary(std::size_t index, SweepResult& result);
     [[nodiscard]] Result<void> sweep_allocation(std::size_t index, SweepResult& result);
-    [[nodiscard]] Result<void> place(std::size_t index, const engine::Decision& decision, Cell& cell, SweepResult& result);
-    [[nodiscard]] static std::optional<std::string> not_applicable(const Boundary& boundary, const engine::Event& event);
+    [[nodiscard]] Result<void> place(std::size_t index, const engine::Decision& decision, const std::optional<Second>& second, Cell& cell,
+                                     SweepResult& result);
+    [[nodiscard]] Result<bool> placed(Second& second);
+    [[nodiscard]] std::optional<std::string> not_applicable(const Boundary& boundary, const engine::Event& event) const;
+    [[nodiscard]] bool handles_debug(const Boundary& boundary) const;
     [[nodiscard]] Result<void> restore(const Boundary& boundary);
-    [[nodiscard]] Result<Showing> branch(SweepResult& result);
+    [[nodiscard]] Result<Showing> branch(std::optional<Second> second, SweepResult& result);
     [[nodiscard]] Result<void> repeat(const engine::Decision& decision);
     static void count(const Showing& ended, Cell& cell);
     void record(Showing ended, std::size_t index, const engine::Decision& decision, SweepResult& result);

@@ -78,11 +78,15 @@ bool Watch::holds(const scenario::CheckedPredicate& predicate) const {
     return scenario::evaluate(predicate.predicate, [this](const Fact& fact) { return read(fact); }) != 0;
 }
 
+/// Of the last stop, which may be over: only what the view itself holds.
 std::string Watch::where() const {
     const oracle::View& view = oracle_.view();
-    const engine::CpuState& cpu = view.stop->cpus[view.stop->cpu.value()];
-    const auto running = view.cpus.empty() ? std::nullopt : view.here().running;
-    return fmt::format("{} {}{} {}", cpu.cpu, running ? "thread " : "", running ? oracle::name_of(view, *running) : "", symbolise_(cpu.rip));
+    if (view.cpus.empty()) {
+        return fmt::format("{}, before the kernel's data could be read", view.stop_cpu);
+    }
+    const oracle::CpuView& cpu = view.here();
+    return fmt::format("{} {}{} {}", view.stop_cpu, cpu.running ? "thread " : "", cpu.running ? oracle::name_of(view, *cpu.running) : "",
+                       symbolise_(cpu.regs.rip));
 }
 
 std::string Watch::picture(std::span<const oracle::ThreadId> focus, bool everything) const {

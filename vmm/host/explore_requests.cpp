@@ -56,11 +56,11 @@ engine::SweepPlan sweep_plan_from(const Json& json) {
     return plan;
 }
 
-bool ExploreRequests::knows(const std::string& what) { return what == "sweep" || what == "replay" || what == "shrink"; }
+bool ExploreRequests::knows(const std::string& what) { return what == "sweep" || what == "sample" || what == "replay" || what == "shrink"; }
 
 Result<Json> ExploreRequests::answer(const Json& request, const explore::Bench& bench, scenario::Scenario scenario) {
     const std::string what = request.value("do", "");
-    if (what == "sweep") {
+    if (what == "sweep" || what == "sample") {
         return sweep(request, bench, std::move(scenario));
     }
     return what == "replay" ? replay(request, bench, scenario) : shrink(bench, scenario);
@@ -75,6 +75,11 @@ Result<Json> ExploreRequests::sweep(const Json& request, const explore::Bench& b
         explore::SweepChecks checks;
         checks.verify_restores = request.value("verify", false);
         STACKRIG_TRY_ASSIGN(sweep_, explore::Sweep::prepare(bench, *scenario_, sweep_plan_from(request.at("plan")), checks));
+    }
+    if (request.at("do") == "sample") {
+        STACKRIG_TRY_ASSIGN(const explore::SweepResult sampled,
+                            sweep_->sample(request.at("seed").get<std::uint64_t>(), request.at("runs").get<std::uint64_t>()));
+        return report::to_json(sampled);
     }
     STACKRIG_TRY_ASSIGN(const explore::SweepResult result,
                         sweep_->run(request.at("first").get<std::uint64_t>(), request.at("count").get<std::uint64_t>()));

@@ -76,14 +76,19 @@ Result<std::unique_ptr<Process>> Session::start_program(const std::string& progr
     }
     std::vector<HostFile> put;
     for (const std::string& file : files) {
-        put.push_back({file, "/job/" + file.substr(file.rfind('/') + 1)});
+        put.push_back({file, path_there(file)});
     }
     return virtual_->run(program, arguments, put);
 }
 
-Result<std::unique_ptr<WorkerClient>> Session::start_worker() {
-    const std::string guest = is_virtual() ? "/job/guest.elf" : paths_.guest;
-    STACKRIG_TRY_ASSIGN(auto process, start_program(paths_.program, worker_arguments(guest), {paths_.guest}));
+std::string Session::path_there(const std::string& file) const {
+    return is_virtual() ? "/job/" + file.substr(file.rfind('/') + 1) : file;
+}
+
+Result<std::unique_ptr<WorkerClient>> Session::start_worker(const std::vector<std::string>& guests) {
+    std::vector<std::string> files{paths_.guest};
+    files.insert(files.end(), guests.begin(), guests.end());
+    STACKRIG_TRY_ASSIGN(auto process, start_program(paths_.program, worker_arguments(path_there(paths_.guest)), files));
     return std::make_unique<WorkerClient>(std::move(process));
 }
 

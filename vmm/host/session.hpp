@@ -40,8 +40,11 @@ class Session {
 
     /// "host: virtual (QEMU TCG, kvm-amd npt=0, Linux 6.1), because the local /dev/kvm ...".
     [[nodiscard]] const std::string& headline() const { return headline_; }
-    /// A fresh worker; the previous one must be gone. After the virtual host was lost this boots another one.
-    [[nodiscard]] Result<std::unique_ptr<WorkerClient>> start_worker();
+    /// A fresh worker; the previous one must be gone. After the virtual host was lost this boots another one. `guests`: more
+    /// guest images that it can be asked to run, by path_there().
+    [[nodiscard]] Result<std::unique_ptr<WorkerClient>> start_worker(const std::vector<std::string>& guests = {});
+    /// Where a worker finds a file that was put beside it.
+    [[nodiscard]] std::string path_there(const std::string& file) const;
     /// Any program of the build, for tests: `files` appear beside it.
     [[nodiscard]] Result<std::unique_ptr<Process>> start_program(const std::string& program, const std::vector<std::string>& arguments,
                                                                  const std::vector<std::string>& files);

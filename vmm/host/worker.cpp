@@ -27,6 +27,7 @@ class Worker {
 
   private:
     Result<void> open();
+    Result<void> load(const std::string& guest);
     Result<Json> probe_answer();
     Result<Json> run(const Json& request);
     Result<Json> inspect(const Json& request);
@@ -35,7 +36,7 @@ class Worker {
     Result<scenario::Scenario> checked(const Json& request) const;
     [[nodiscard]] explore::Bench bench() const;
 
-    std::string guest_path_;
+    std::string guest_path_;  // of the build
     std::optional<kvm::System> system_;
     std::optional<x86::Elf> guest_;
     std::optional<ProbeReport> report_;
@@ -51,6 +52,17 @@ Result<void> Worker::open() {
     if (!report_) {
         STACKRIG_TRY_ASSIGN(report_, probe(*system_));
     }
+    return {};
+}
+
+Result<void> Worker::load(const std::string& guest) {
+    if (guest_ && guest_->path() == guest) {
+        return {};
+    }
+    gdb_.reset();  // what follows refers to the guest there was
+    explorer_ = {};
+    explore_bench_.reset();
+    STACKRIG_TRY_ASSIGN(guest_, x86::Elf::load(guest));
     return {};
 }
 
@@ -129,9 +141,7 @@ Result<Json> Worker::answer(const Json& request) {
         return probe_answer();
     }
     STACKRIG_TRY(open());
-    if (!guest_) {
-        STACKRIG_TRY_ASSIGN(guest_, x86::Elf::load(guest_path_));
-    }
+    STACKRIG_TRY(load(request.value("guest", guest_path_)));
     if (what == "run") {
         return run(request);
     }

@@ -35,7 +35,7 @@ abi::Entry entry_of(std::uint64_t value) {
 
 /// Events that IF does not hold back, so that they may find the kernel's data half-written.
 bool ignores_if(abi::Entry entry) {
-    return entry == abi::Entry::nmi || entry == abi::Entry::machine_check || entry == abi::Entry::debug;
+    return entry == abi::Entry::nmi || entry == abi::Entry::machine_check || entry == abi::Entry::debug || entry == abi::Entry::int3;
 }
 
 }  // namespace
@@ -229,7 +229,7 @@ void History::follow_handler(const View& view, const engine::MarkStop& mark) {
     const bool hook = abi::entry_class(entry).hook;
     ThreadHistory& h = threads_[turn_.thread->value()];
     if (begin) {
-        if (h.phase == Phase::user || h.phase == Phase::left) {
+        if (h.phase == Phase::user || h.phase == Phase::left || entered_unseen(h, entry)) {
             start_visit(*turn_.thread, entry);
         }
         if (h.phase == Phase::entry) {
@@ -241,6 +241,11 @@ void History::follow_handler(const View& view, const engine::MarkStop& mark) {
     } else if (h.phase == Phase::entry && hook) {
         pass_site(*turn_.thread, entry);
     }
+}
+
+/// Without hooks nothing marks the way out: user mode may have come and gone between two stops.
+bool History::entered_unseen(const ThreadHistory& h, abi::Entry entry) const {
+    return scheme_ == abi::Scheme::fixed && h.phase == Phase::kernel && h.visit.entry != entry;
 }
 
 /// The entry has got to a point that lies behind enter_from_user_mode().
@@ -290,6 +295,9 @@ void History::follow_enter(const View& view, const engine::MarkStop& mark, Threa
             h.phase = h.visit.owed ? Phase::owed : Phase::kernel;
             break;
         case Mark::irq_on:
+            if (entered_unseen(h, entry_of(mark.args[1]))) {
+                start_visit(t, entry_of(mark.args[1]));
+            }
             pass_site(t, entry_of(mark.args[1]));
             h.visit.irqs_were_on = true;
             break;

@@ -152,6 +152,7 @@ class History {
     void note_sources(const View& view);
     void start_visit(ThreadId t, abi::Entry entry);
     void arrive(ThreadId t);
+    [[nodiscard]] bool entered_unseen(const ThreadHistory& h, abi::Entry entry) const;
     void pass_site(ThreadId t, abi::Entry entry);
     void begin_enter(const View& view, ThreadId t, abi::Entry entry);
     void begin_exit(const View& view, ThreadId t);

@@ -1,0 +1,196 @@
+// `soak`: random placements in everything that has to be clean; an alarm is a bug of the guest, the oracle or the engine.
+#include <algorithm>
+#include <chrono>
+#include <fmt/format.h>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <unistd.h>
+
+#include "vmm/cli/commands.hpp"
+#include "vmm/cli/common.hpp"
+#include "vmm/report/sweep.hpp"
+#include "vmm/scenario/policies.hpp"
+
+namespace stackrig::cli {
+namespace {
+
+using explore::Finding;
+using explore::SweepResult;
+using host::Json;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds patience{600};
+constexpr std::uint64_t runs_per_visit = 500;  ///< of one scenario in one round: walking its trunk costs a second or more
+
+/// Whether the scheme under test is one that has to be clean: fixed stacks, or all repairs.
+bool must_be_clean(const scenario::Scenario& scenario) {
+    if (!scenario.expect.pass() || scenario.sweep) {
+        return false;
+    }
+    const abi::Policies best = scenario::proposed();
+    const auto& keys = scenario::policy_keys();
+    return scenario.plan.guest.scheme == abi::Scheme::fixed || std::all_of(keys.begin(), keys.end(), [&](const scenario::PolicyKey& key) {
+        return key.of != scenario::PolicyOf::scheme || word_of(key, scenario.plan.guest.policies) == word_of(key, best);
+    });
+}
+
+/// The stream of one visit: by the soak's seed, the scenario's name and the round (FNV-1a).
+std::uint64_t stream(std::uint64_t seed, const std::string& title, std::uint64_t round) {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (const char c : fmt::format("{} {} {}", seed, title, round)) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    }
+    return hash;
+}
+
+class Soak {
+  public:
+    Soak(const SoakOptions& options, std::vector<CheckedSource> sources) : options_(options), sources_(std::move(sources)) {}
+
+    Result<int> go() {
+        const std::uint64_t per_round = runs_per_visit * sources_.size();
+        rounds_ = (options_.runs + per_round - 1) / per_round;
+        std::vector<std::jthread> others;
+        for (std::uint32_t i = 0; i < options_.jobs; ++i) {
+            others.emplace_back([this] { labour(); });
+        }
+        others.clear();  // joins
+        if (error_) {
+            return tl::make_unexpected(*error_);
+        }
+        return conclude();
+    }
+
+  private:
+    struct Visit {
+        const CheckedSource* source;
+        std::uint64_t round;
+    };
+
+    /// Time is looked at between rounds, so that what was run can be named.
+    std::optional<Visit> next_visit() {
+        const std::lock_guard lock(mutex_);
+        const std::uint64_t round = next_ / sources_.size();
+        const bool late = options_.minutes != 0 && Clock::now() - start_ > std::chrono::minutes(options_.minutes);
+        if (error_ || round == rounds_ || (late && next_ % sources_.size() == 0)) {
+            rounds_ = round;
+            return std::nullopt;
+        }
+        return Visit{&sources_[next_++ % sources_.size()], options_.first + round};
+    }
+
+    void labour() {
+        const auto worked = [this]() -> Result<void> {
+            STACKRIG_TRY_ASSIGN(auto session, host::Session::open({.kind = options_.host, .nested_paging = options_.npt, .paths = build_paths()}));
+            STACKRIG_TRY_ASSIGN(auto worker, session->start_worker());
+            headline(session->headline());
+            while (const auto visit = next_visit()) {
+                STACKRIG_TRY(pay(*worker, *visit));
+            }
+            return {};
+        }();
+        if (!worked) {
+            const std::lock_guard lock(mutex_);
+            error_ = worked.error();
+        }
+    }
+
+    Result<void> pay(host::WorkerClient& worker, const Visit& visit) {
+        const CheckedSource& source = *visit.source;
+        const std::string title = source.scenario.title();
+        const auto answer = worker.ask({{"do", "sample"}, {"file", source.source.file}, {"text", source.source.text},
+                                        {"variant", source.scenario.variant}, {"plan", {{"events", Json::array()}, {"at", Json::array()}, {"user", true}}},
+                                        {"seed", stream(options_.seed, title, visit.round)}, {"runs", runs_per_visit}},
+                                       patience);
+        if (!answer) {
+            return fail(answer.error().kind, fmt::format("{}, seed {}, round {}: {}", title, options_.seed, visit.round, answer.error().text));
+        }
+        STACKRIG_TRY_ASSIGN(const SweepResult result, report::sweep_from_json(*answer));
+        const std::lock_guard lock(mutex_);
+        runs_ += result.runs;
+        stops_ += result.stops;
+        for (const auto& [event, cell] : result.coverage.count("anywhere") != 0 ? result.coverage.at("anywhere") : std::map<std::string, explore::Cell>{}) {
+            cell_.add(cell);
+        }
+        for (const Finding& finding : result.findings) {
+            take(finding, title, visit.round);
+        }
+        if (::isatty(STDERR_FILENO) != 0) {
+            fmt::print(stderr, "\r\033[K{} runs, {:.0f} a second, {} alarms", runs_, static_cast<double>(runs_) / seconds(), alarms_);
+        }
+        return {};
+    }
+
+    /// What the scenario itself says of its run may well be false in another one: only the invariants hold in each.
+    void take(const Finding& finding, const std::string& title, std::uint64_t round) {
+        if (finding.verdict == "predicate") {
+            predicates_ += finding.count;
+            return;
+        }
+        alarms_ += finding.count;
+        fmt::print("ALARM {} in {}, round {} ({} times): {}\n  {}\n  first by \"{}\"\n{}\n", finding.id.empty() ? finding.verdict : finding.id, title, round,
+                   finding.count, finding.text, finding.where, finding.decisions.front(), finding.picture);
+        std::fflush(stdout);
+    }
+
+    void headline(const std::string& text) {
+        const std::lock_guard lock(mutex_);
+        if (!told_) {
+            fmt::print("{}\n{} scenarios of the repaired scheme and of fixed stacks, seed {}, {} events each time\n", text, sources_.size(), options_.seed, "one or two");
+            std::fflush(stdout);
+        }
+        told_ = true;
+    }
+
+    [[nodiscard]] double seconds() const { return std::max(0.001, std::chrono::duration<double>(Clock::now() - start_).count()); }
+
+    int conclude() const {
+        fmt::print("{} injected runs, seed {}, rounds {} to {}: {} alarm{}\n"
+                   "  {} executed, {} of them rejoined the run without events, {} ended off the schedule, {} out of their budget, {} not delivered exactly\n"
+                   "  {} ended at a predicate of the scenario, which speaks of the run without events\n"
+                   "  {} stops judged; {:.0f} s, {:.0f} runs a second with {} worker{}\n"
+                   "  more of the same stream: ./rig soak --seed {} --first-round {}\n",
+                   runs_, options_.seed, options_.first, options_.first + rounds_ - (rounds_ == 0 ? 0 : 1), alarms_, alarms_ == 1 ? "" : "s", cell_.executed, cell_.rejoined, cell_.off_schedule,
+                   cell_.incomplete, cell_.host_skipped, predicates_, stops_, seconds(), static_cast<double>(runs_) / seconds(), options_.jobs,
+                   options_.jobs == 1 ? "" : "s", options_.seed, options_.first + rounds_);
+        return alarms_ == 0 ? 0 : 1;
+    }
+
+    const SoakOptions& options_;
+    std::vector<CheckedSource> sources_;
+    Clock::time_point start_ = Clock::now();
+    std::mutex mutex_;  // guards all below
+    std::uint64_t rounds_ = 0;
+    std::uint64_t next_ = 0;  ///< visits begun
+    std::uint64_t runs_ = 0;
+    std::uint64_t stops_ = 0;
+    std::uint64_t alarms_ = 0;
+    std::uint64_t predicates_ = 0;
+    explore::Cell cell_;
+    std::optional<Error> error_;
+    bool told_ = false;
+};
+
+}  // namespace
+
+int soak(const SoakOptions& options) {
+    auto checked = check_sources(options.paths);
+    if (!checked) {
+        return report(checked.error());
+    }
+    if (!checked->problems.empty()) {
+        fmt::print(stderr, "{}Nothing was run.\n", scenario::render(checked->problems));
+        return exit_usage;
+    }
+    std::vector<CheckedSource> fitting;
+    std::copy_if(std::make_move_iterator(checked->good.begin()), std::make_move_iterator(checked->good.end()), std::back_inserter(fitting),
+                 [](const CheckedSource& s) { return must_be_clean(s.scenario); });
+    if (fitting.empty()) {
+        return report({ErrorKind::usage, "none of the scenarios is about a scheme that has to be clean: repair = \"proposed\" or scheme = \"fixed\""});
+    }
+    auto code = Soak(options, std::move(fitting)).go();
+    return code ? *code : report(code.error());
+}
+
+}  // namespace stackrig::cli
