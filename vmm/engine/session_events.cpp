@@ -19,11 +19,12 @@ bool in_user_code(Gva address) { return address.value() < abi::kernel_map_base; 
 Result<void> Session::deliver(const Event& event) {
     STACKRIG_TRY(refresh());
     const bool from_user = here().user_mode();
+    const bool irqs_on = here().irqs_on();
     STACKRIG_TRY_ASSIGN(const machine::Landing landing, machine::deliver(*machine_, now_.active, native(event), options_.patience));
     now_.fresh = true;
     now_.arrival = {};
     now_.outcome.events.push_back({event.text, landing.boundary, landing.exact, landing.detail});
-    return show(LandedStop{entry_of(event), from_user, landing.exact, landing.detail});
+    return show(LandedStop{entry_of(event), from_user, landing.exact, landing.detail, irqs_on});
 }
 
 Result<void> Session::inject(const Inject& step) {

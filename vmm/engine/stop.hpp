@@ -52,6 +52,7 @@ struct LandedStop {
     bool from_user;      ///< the interrupted context was user mode
     bool exact;
     std::string detail;  ///< what differed, empty when exact
+    bool irqs_were_on = true;  ///< RFLAGS.IF at the boundary it hit
 };
 /// One instruction further (only when every instruction is checked).
 struct BoundaryStop {};

@@ -175,6 +175,7 @@ void History::follow_landing(const View& view, const engine::LandedStop& landed)
     }
     ThreadHistory& h = threads_[running->value()];
     h.visit.entry = landed.entry;
+    h.user_irqs_on = landed.irqs_were_on;
     if (!abi::entry_class(landed.entry).hook) {
         h.phase = Phase::nmi;
     }

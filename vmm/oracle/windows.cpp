@@ -139,8 +139,9 @@ void check_rsp(const Scene& s, const CpuView& cpu) {
     }
     const bool own_cpu_stack = cpu.rsp.where == Where::cpu_stack && cpu.rsp.cpu == cpu.regs.cpu;
     // SYSCALL does not change RSP, SYSRET expects the user's: a few instructions at either end have it, IRQs
-    // off.
-    const bool user_rsp = cpu.rsp.where == Where::user && !cpu.regs.irqs_on();
+    // off; C code, which raises marks, never runs there.
+    const bool in_c = s.mark() != nullptr && s.cpu() == cpu.regs.cpu;
+    const bool user_rsp = cpu.rsp.where == Where::user && !cpu.regs.irqs_on() && !in_c;
     if (!own_cpu_stack && !user_rsp && cpu.rsp.where != Where::kernel_image) {
         s.judge.report(Inv::i4, {}, fmt::format("RSP of {}", cpu.regs.cpu),
                        fmt::format("RSP of {} is {}, which is in no stack that this CPU may use.",
