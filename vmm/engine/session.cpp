@@ -360,7 +360,6 @@ Result<void> Session::step_over() {
 
 Result<void> Session::restore(const State& state) {
     now_ = state;
-    machine_->vcpu(now_.active).request_interrupt_window(false);
     return stepping() ? Result<void>{} : arm();
 }
 

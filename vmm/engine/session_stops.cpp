@@ -148,9 +148,11 @@ Result<void> Session::on_in() {
     return show(ChoiceStop{choice, {cpu.gpr[4], cpu.gpr[3]}, answer});
 }
 
-/// Delivers an interrupt that waits, if the CPU takes it here; else asks for an exit where it would, when `window`.
+/// Delivers an interrupt that waits, if the CPU takes it here; else asks for an exit where it would, when `window`. A request may be
+/// left over from a run that was abandoned, or from an interrupt that a restart of the CPU has cancelled.
 Result<bool> Session::take_pending_irq(bool window) {
     if (now_.pending_irqs[now_.active.value()].empty()) {
+        machine_->vcpu(now_.active).request_interrupt_window(false);
         return false;
     }
     STACKRIG_TRY_ASSIGN(const auto why_not, machine::refusal(*machine_, now_.active, machine::Delivery::interrupt));
