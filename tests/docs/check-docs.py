@@ -11,7 +11,7 @@ import subprocess
 import sys
 import unittest
 
-STACKRIG, ROOT = sys.argv[1], sys.argv[2]
+STACKRIG, ROOT = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 DOCUMENTS = ["README.md"] + sorted(f"docs/{name}" for name in os.listdir(os.path.join(ROOT, "docs")) if name.endswith(".md"))
 PATH = re.compile(r"(?<![\w/.-])(?:scenarios|docs|vmm|guest|guest_asm|tests)(?:/[\w.*{}-]+)+/?")
 LINK = re.compile(r"\]\(([^)#]+)\)")

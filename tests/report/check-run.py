@@ -39,13 +39,13 @@ class Together(unittest.TestCase):
 
     def test_everything_was_as_expected(self):
         self.assertEqual((self.said.returncode, self.said.stderr), (0, ""))
-        self.assertTrue(self.said.stdout.startswith("KTAP version 1\n1..2\n# host: "))
+        self.assertTrue(self.said.stdout.startswith("KTAP version 1\n1..3\n# host: "))
         self.assertIn("\nok 2 - c7-reserve-holder-rescheduled # XFAIL INV-19\n", self.said.stdout)
         self.assertIn("1 expected violation", self.text["summary"])
 
     def test_the_violation_is_told_alike(self):
         lines = [json.loads(line) for line in self.text["jsonl"].splitlines()]
-        self.assertEqual([line["t"] for line in lines], ["host", "run", "run", "violation", "summary"])
+        self.assertEqual([line["t"] for line in lines], ["host", "run", "run", "violation", "run", "summary"])
         found = lines[3]
         self.assertEqual((found["id"], found["thread"], found["vcpu"]), ("INV-19", "B", 0))
         self.assertTrue(found["src_file"].startswith("guest/stack/"), found["src_file"])

@@ -10,7 +10,6 @@
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/common.hpp"
 #include "vmm/report/sweep.hpp"
-#include "vmm/scenario/policies.hpp"
 
 namespace stackrig::cli {
 namespace {
@@ -25,14 +24,8 @@ constexpr std::uint64_t runs_per_visit = 500;  ///< of one scenario in one round
 
 /// Whether the scheme under test is one that has to be clean: fixed stacks, or all repairs.
 bool must_be_clean(const scenario::Scenario& scenario) {
-    if (!scenario.expect.pass() || scenario.sweep) {
-        return false;
-    }
-    const abi::Policies best = scenario::proposed();
-    const auto& keys = scenario::policy_keys();
-    return scenario.plan.guest.scheme == abi::Scheme::fixed || std::all_of(keys.begin(), keys.end(), [&](const scenario::PolicyKey& key) {
-        return key.of != scenario::PolicyOf::scheme || word_of(key, scenario.plan.guest.policies) == word_of(key, best);
-    });
+    const bool clean = scenario.reading == scenario::Reading::repaired || scenario.reading == scenario::Reading::baseline;
+    return clean && scenario.expect.pass() && !scenario.sweep;
 }
 
 /// The stream of one visit: by the soak's seed, the scenario's name and the round (FNV-1a).

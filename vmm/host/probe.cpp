@@ -2,6 +2,7 @@
 #include "vmm/host/probe.hpp"
 
 #include <fmt/format.h>
+#include <fstream>
 
 #include <algorithm>
 #include <array>
@@ -277,6 +278,40 @@ Result<Seen> fsgsbase(const kvm::System&, BareGuest& guest) {
     return expect_hlt_before(guest, BareGuest::kernel_code + 6);
 }
 
+// kvm-amd's npt=0 or kvm-intel's ept=0: KVM walks the guest's tables and keeps shadow ones.
+bool shadow_paging() {
+    for (const char* file : {"/sys/module/kvm_amd/parameters/npt", "/sys/module/kvm_intel/parameters/ept"}) {
+        std::ifstream in(file);
+        char value = 0;
+        if (in >> value) {
+            return value == 'N' || value == '0';
+        }
+    }
+    return false;
+}
+
+// A page read once, its PTE changed by the guest, read again after an exit: without INVLPG shadow tables give the old page, always. A
+// hardware TLB may or may not, which is no ground to stand a verdict on.
+Result<Seen> stale_translation(const kvm::System&, BareGuest& guest) {
+    constexpr auto pte = static_cast<std::uint32_t>(BareGuest::page_table.value() + (BareGuest::data.value() >> page_shift) * 8);
+    const Gpa data(BareGuest::data.value());
+    STACKRIG_TRY(guest.memory().write(data, std::uint32_t{1}));
+    STACKRIG_TRY(guest.memory().write(data + page_size, std::uint32_t{2}));
+    // mov eax, [data]; mov [pte], rbx; hlt; mov eax, [data]; hlt
+    STACKRIG_TRY(guest.start_kernel(Code<24>{0x8b, 0x04, 0x25, 0x00, 0x00, 0x03, 0x00, 0x48, 0x89, 0x1c, 0x25, pte & 0xff, pte >> 8 & 0xff, pte >> 16 & 0xff,
+                                             pte >> 24, 0xf4, 0x8b, 0x04, 0x25, 0x00, 0x00, 0x03, 0x00, 0xf4}));
+    STACKRIG_TRY_ASSIGN(const auto entry, guest.memory().read<std::uint64_t>(Gpa(pte)));
+    STACKRIG_TRY_ASSIGN(kvm::Regs regs, guest.cpu().regs());
+    regs.rbx = entry + page_size;
+    STACKRIG_TRY(guest.cpu().set_regs(regs));
+    STACKRIG_TRY(run_once(guest));
+    STACKRIG_TRY_ASSIGN(const auto stop, run_once(guest));
+    STACKRIG_TRY_ASSIGN(regs, guest.cpu().regs());
+    const bool stale = std::holds_alternative<kvm::Hlt>(stop.first) && regs.rax == 1;
+    const bool shadow = shadow_paging();
+    return Seen{stale && shadow, fmt::format("{} paging, and the {} page is read", shadow ? "shadow" : "nested", stale ? "old" : "new")};
+}
+
 struct Row {
     const char* name;
     bool required;
@@ -297,6 +332,7 @@ constexpr std::array rows{
     Row{"shadow.set", false, shadow_set_from_outside},
     Row{"slot.readonly", false, read_only_slot},
     Row{"sync_regs", false, sync_regs},
+    Row{"tlb.stale", false, stale_translation},
     Row{"smep", false, smep},
     Row{"smap", false, smap},
     Row{"fsgsbase", false, fsgsbase},

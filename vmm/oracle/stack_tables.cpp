@@ -1,36 +1,26 @@
 // Finding and reading the PTE pages of the stack area.
 #include "vmm/oracle/stack_tables.hpp"
 
+#include "vmm/x86/paging.hpp"
+
 namespace stackrig::oracle {
-namespace {
-
-constexpr std::uint64_t present = 1;
-constexpr std::uint64_t large = 1ull << 7;
-constexpr std::uint64_t write_bit = 2;
-constexpr std::uint64_t no_execute = 1ull << 63;
-constexpr std::uint64_t frame_mask = 0x000ffffffffff000;
-
-}  // namespace
 
 StackTables::Table StackTables::find(const PhysMemory& memory, Gpa root, std::uint32_t slot) {
-    const std::uint64_t va = abi::stack_area_base + slot * abi::stack_slot_size;
+    constexpr unsigned levels = 4;
+    const x86::Walk walk = x86::walk(memory, root, Gva(abi::stack_area_base + slot * abi::stack_slot_size));
     Table table;
-    Gpa at = root;
-    std::uint64_t rights = write_bit;
-    for (unsigned level = 4; level > 1; --level) {
-        const std::uint64_t index = va >> (12 + 9 * (level - 1)) & 511;
-        const auto entry = memory.read_as<std::uint64_t>(at + index * 8);
-        if (!entry || (*entry & present) == 0 || (level < 4 && (*entry & large) != 0)) {
-            return table;
-        }
-        rights &= *entry;
-        table.set |= *entry & no_execute;
-        at = Gpa(*entry & frame_mask);
+    if (walk.depth < levels) {
+        return table;
+    }
+    std::uint64_t rights = x86::Pte::rw;
+    for (const x86::WalkStep& step : walk.steps().first(levels - 1)) {
+        rights &= step.entry.raw;
+        table.set |= step.entry.raw & x86::Pte::nx;
     }
     table.found = true;
-    table.at = at;
+    table.at = Gpa(walk.entries[levels - 1].at.value() & x86::Pte::address_mask);
     // A leaf's US bit stays in view even where an upper level overrules it: it is one changed table away from a hole.
-    table.clear = write_bit & ~rights;
+    table.clear = x86::Pte::rw & ~rights;
     return table;
 }
 
