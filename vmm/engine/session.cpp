@@ -360,7 +360,9 @@ Result<void> Session::step_over() {
 
 Result<void> Session::restore(const State& state) {
     now_ = state;
-    machine_->vcpu(now_.active).request_interrupt_window(false);
+    for (std::uint32_t i = 0; i < machine_->cpus(); ++i) {
+        machine_->vcpu(CpuId{i}).request_interrupt_window(false);  // of whatever run left it, on whichever CPU
+    }
     return stepping() ? Result<void>{} : arm();
 }
 
