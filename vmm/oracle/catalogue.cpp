@@ -123,7 +123,7 @@ std::optional<std::string> explain(std::string_view id) {
     return out + paragraph("file", row.file);
 }
 
-std::string catalogue_markdown() {
+std::string catalogue_markdown(std::span<const SeededBug> bugs) {
     std::string out =
         "# What the oracle checks\n\n"
         "Generated from the checks themselves; `./rig explain ID` prints the same and names the scenarios.\n";
@@ -134,6 +134,11 @@ std::string catalogue_markdown() {
         }
         out += fmt::format("\n- Basis: {}\n- Checked: {}\n- Schemes: {}\n- Source: `{}`\n",
                            basis_text(row.basis), row.how, schemes_text(row.schemes), row.file);
+        std::string killed;
+        for (const SeededBug& bug : bugs) {
+            killed += bug.invariant == row.id ? fmt::format("{}`{}`", killed.empty() ? "" : ", ", bug.name) : "";
+        }
+        out += killed.empty() ? "" : fmt::format("- Seeded bugs it kills (tests/self/bugs): {}\n", killed);
     }
     out += "\n## Without a check of their own\n\n";
     for (const Elsewhere& row : checked_elsewhere()) {

@@ -118,7 +118,12 @@ struct Elsewhere {
 /// columns. Nothing for an unknown id.
 [[nodiscard]] std::optional<std::string> explain(std::string_view id);
 
+/// A patch under tests/self/bugs: its name, and the id that its header says must fire.
+struct SeededBug {
+    std::string name;
+    std::string invariant;
+};
 /// All invariants as a Markdown document, for docs/invariants.md.
-[[nodiscard]] std::string catalogue_markdown();
+[[nodiscard]] std::string catalogue_markdown(std::span<const SeededBug> bugs);
 
 }  // namespace stackrig::oracle

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 #include <cstdlib>
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -141,7 +143,32 @@ TEST(Catalogue, WhatIsCheckedElsewhereNamesRealChecks) {
     }
 }
 
-TEST(Catalogue, MarkdownWordForWord) { expect_golden("invariants.md", catalogue_markdown()); }
+/// The headers of the patches: the one place that says which invariant kills which bug.
+std::vector<SeededBug> seeded_bugs() {
+    std::vector<SeededBug> bugs;
+    for (const auto& entry : std::filesystem::directory_iterator(golden_path("../../self/bugs"))) {
+        std::ifstream file(entry.path());
+        constexpr std::string_view key = "Invariant: ";
+        for (std::string line; std::getline(file, line);) {
+            if (line.starts_with(key)) {
+                bugs.push_back({entry.path().stem().string(), line.substr(key.size())});
+                break;
+            }
+        }
+    }
+    std::sort(bugs.begin(), bugs.end(), [](const SeededBug& a, const SeededBug& b) { return a.name < b.name; });
+    return bugs;
+}
+
+TEST(Catalogue, MarkdownWordForWord) { expect_golden("invariants.md", catalogue_markdown(seeded_bugs())); }
+
+TEST(Catalogue, SeededBugsNameRealChecks) {
+    const std::vector<SeededBug> bugs = seeded_bugs();
+    EXPECT_GE(bugs.size(), 40u);
+    for (const SeededBug& bug : bugs) {
+        EXPECT_TRUE(find_invariant(bug.invariant)) << bug.name << " names " << bug.invariant;
+    }
+}
 
 TEST(Explain, WordForWord) {
     const auto text = explain("inv-19");

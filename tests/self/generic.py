@@ -1,0 +1,158 @@
+# Generic mutation of the schemes and the entry code: statements deleted, doubled, swapped, conditions negated, off by one.
+import json
+import random
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import work
+from guest_build import ROOT, BuildFailed
+
+FILES = ("guest/stack/entry_exit.cpp", "guest/stack/pages.cpp", "guest/stack/reserve.cpp", "guest/stack/waiters.cpp",
+         "guest/kernel/entry_common.cpp", "guest_asm/entry_64.S", "guest_asm/switch.S")
+EXPLAINED = ROOT / "tests/self/survivors.txt"
+STATEMENT = re.compile(r"^\s+(?!return|const |static |auto |case |default|using |break|continue|u32 |u64 |Thread\*|PerCpu\*|FrameStash|Queue|Flush )[\w:>.*()\-]+.*;\s*(//.*)?$")
+INSTRUCTION = re.compile(r"^\s+(pushq|popq|movq|movl|swapgs|call|cld|xorl|addq|testb|testl|testq|cmpq|j\w+)\b")
+CONDITION = re.compile(r"\b(if|while) \((.*)\) \{$")
+OFF_BY_ONE = ((" < extra", " <= extra"), (" <= extra", " < extra"), ("i = 1;", "i = 2;"), ("count == 0", "count == 1"), ("count > 0", "count > 1"), (" + 1", " + 2"))
+
+
+@dataclass
+class Mutant:
+    """One change of one line, named by what the line said, so that it is the same one after other lines have moved."""
+    path: str
+    line: int
+    what: str
+    before: str
+    lines: list[str] = field(repr=False)
+    occurrence: int = 1
+    showed: work.Showed = field(default_factory=work.Showed)
+    by: str = ""
+    broken: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.path}: {self.what}: {self.before}" + (f" #{self.occurrence}" if self.occurrence > 1 else "")
+
+
+def mutants_of(path: str) -> list[Mutant]:
+    lines = (ROOT / path).read_text().splitlines()
+    pattern = INSTRUCTION if path.endswith(".S") else STATEMENT
+    found = []
+
+    def add(i, what, replaced):
+        found.append(Mutant(path, i + 1, what, " ".join(lines[i].split("//")[0].split("/*")[0].split()), replaced))
+
+    for i, line in enumerate(lines):
+        if pattern.match(line):
+            blank = [] if path.endswith(".S") else ["    ;"]
+            add(i, "deleted", lines[:i] + blank + lines[i + 1:])
+            if not re.search(r"\bj\w+\b|: ", line):
+                add(i, "doubled", lines[:i + 1] + lines[i:])
+            if i + 1 < len(lines) and pattern.match(lines[i + 1]):
+                add(i, "swapped with the next", lines[:i] + [lines[i + 1], line] + lines[i + 2:])
+        condition = CONDITION.search(line)
+        if condition and not path.endswith(".S"):
+            negated = f"{line[:condition.start()]}{condition[1]} (!({condition[2]})) {{"
+            add(i, "negated", lines[:i] + [negated] + lines[i + 1:])
+        if not path.endswith(".S"):
+            for a, b in OFF_BY_ONE:
+                if a in line:
+                    add(i, "off by one", lines[:i] + [line.replace(a, b, 1)] + lines[i + 1:])
+    return found
+
+
+def all_mutants() -> list[Mutant]:
+    found = [mutant for path in FILES for mutant in mutants_of(path)]
+    seen = {}
+    for mutant in found:
+        key = (mutant.path, mutant.what, mutant.before)
+        seen[key] = mutant.occurrence = seen.get(key, 0) + 1
+    return found
+
+
+def explained() -> dict[str, str]:
+    """Survivors with the reason why nothing can be seen of them: blocks of a name and an indented reason."""
+    reasons, name = {}, None
+    for line in EXPLAINED.read_text().splitlines():
+        if line.startswith("#") or not line.strip():
+            continue
+        if line.startswith(" "):
+            reasons[name] = f"{reasons[name]} {line.strip()}".strip()
+        else:
+            name = line
+            reasons[name] = ""
+    return reasons
+
+
+def build_one(build, folder, numbered):
+    number, mutant = numbered
+    scratch = build.scratch(folder / f"g{number}")
+    (scratch / mutant.path).write_text("\n".join(mutant.lines) + "\n")
+    try:
+        return number, build.make(scratch, [mutant.path])
+    except BuildFailed:
+        mutant.broken = True
+        return number, None
+
+
+def try_one(rig, elf, mutant, trials):
+    """Up to the first trial that shows anything."""
+    for trial in trials:
+        mutant.showed = work.try_on(rig, elf, trial, stop_at="")
+        if mutant.showed.killed:
+            mutant.by = trial.title
+            return
+
+
+def score(options, build, folder: Path) -> int:
+    from mutants import build_all, on_all_hosts, say
+    start = time.monotonic()
+    chosen = all_mutants()
+    total = len(chosen)
+    random.Random(options.seed).shuffle(chosen)
+    chosen = chosen[:options.sample] if options.sample else chosen
+    elves = build_all(list(enumerate(chosen)), lambda item: build_one(build, folder, item), options.jobs)
+    say(f"{len(elves)} of {len(chosen)} mutants can be built, {time.monotonic() - start:.0f} s")
+    # What kills most comes first.
+    early = ("c3-null", "hz-a12-refused", "hz-b3-pre", "hz-b1-more", "c6-", "c7-", "hz-e3", "hz-c1")
+    trials = sorted(work.scenario_trials(), key=lambda t: next((i for i, e in enumerate(early) if t.title.startswith(e)), len(early)))
+    trials += work.sweep_trials()
+    done = []
+
+    def run(rig, item):
+        number, mutant = item
+        if number in elves:
+            try_one(rig, str(elves[number]), mutant, trials)
+            done.append(mutant)
+            if not mutant.by:
+                say(f"survived  {mutant.name}")
+            elif len(done) % 20 == 0:
+                say(f"{len(done)} of {len(elves)}, {time.monotonic() - start:.0f} s")
+
+    on_all_hosts(build.build / "stackrig", elves, list(enumerate(chosen)), options.jobs, run)
+    return conclude(options, total, chosen, done, time.monotonic() - start)
+
+
+def conclude(options, total, chosen, done, seconds) -> int:
+    reasons = explained()
+    survivors = [m for m in done if not m.by]
+    equivalent = [m for m in survivors if reasons.get(m.name, "").startswith("equivalent:")]
+    known = [m for m in survivors if m.name in reasons]
+    killed = len(done) - len(survivors)
+    against = len(done) - len(equivalent)
+    percent = 100 * killed / against if against else 100
+    if options.json:
+        print(json.dumps({"killed": killed, "built": len(done), "equivalent": len(equivalent), "percent": percent,
+                          "survivors": [{"name": m.name, "line": m.line, "reason": reasons.get(m.name, "")} for m in survivors]}, indent=1))
+    else:
+        for path in FILES:
+            here = [m for m in done if m.path == path]
+            print(f"{path:<34} {sum(bool(m.by) for m in here):>4} of {len(here):>4} killed")
+        print(f"\n{len(chosen)} of {total} mutants, seed {options.seed}: {len(done)} could be built, {killed} killed, {len(survivors)} survived, "
+              f"{len(equivalent)} of them equivalent: {percent:.1f} % of the others killed; {seconds:.0f} s")
+        for m in survivors:
+            print(f"  {m.path}:{m.line} {m.what}: {m.before}\n      {reasons.get(m.name, 'NOT EXPLAINED in tests/self/survivors.txt')}")
+    return 0 if percent >= 90 and len(known) == len(survivors) else 1
