@@ -75,7 +75,7 @@ const char* name_of(Phase phase) {
 }
 
 bool History::data_at_rest() const {
-    return std::all_of(cpus_.begin(), cpus_.end(), [](const CpuHistory& c) { return c.async == 0; });
+    return std::all_of(cpus_.begin(), cpus_.end(), [](const CpuHistory& c) { return c.async == 0 && !c.landed; });
 }
 
 void History::observe(const View& view) {
@@ -169,6 +169,7 @@ void History::start_visit(ThreadId t, abi::Entry entry) {
 }
 
 void History::follow_landing(const View& view, const engine::LandedStop& landed) {
+    cpus_[view.stop->cpu.value()].landed = !landed.from_user && ignores_if(landed.entry);
     const auto running = view.here().running;
     if (!running || just_entered_ != running || !landed.from_user) {
         return;  // the event found an entry that is already in the kernel: which one will be seen when it goes on
@@ -219,6 +220,7 @@ void History::follow_handler(const View& view, const engine::MarkStop& mark) {
     const bool begin = mark.mark == Mark::handler_begin;
     if (mark.args[1] == 0) {
         std::uint32_t& async = cpus_[view.stop->cpu.value()].async;
+        cpus_[view.stop->cpu.value()].landed = false;
         if (ignores_if(entry) && (begin || async > 0)) {
             async = begin ? async + 1 : async - 1;
         }
