@@ -1,6 +1,7 @@
 // Replaying and shrinking.
 #include "vmm/explore/replay.hpp"
 
+#include <array>
 #include <fmt/format.h>
 
 #include "guest/abi/layout.hpp"
@@ -37,6 +38,16 @@ std::string numbers_of(const engine::StopCause& cause) {
     return "";
 }
 
+/// All that the trace hash sees, RSP aside: two lines that are equal are the same stop.
+std::string registers_of(const engine::CpuState& cpu) {
+    constexpr std::array<std::string_view, 16> names{"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
+    std::string text;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        text += names[i].empty() ? "" : fmt::format(" {}={:#x}", names[i], cpu.gpr[i]);
+    }
+    return text + fmt::format(" cs={:#x} cr3={:#x}", cpu.cs, cpu.cr3.value());
+}
+
 /// Passes every stop on, and writes it down.
 class Recorder final : public engine::Observer {
   public:
@@ -44,8 +55,8 @@ class Recorder final : public engine::Observer {
     bool at_stop(const engine::Stop& stop) override {
         if (lines_ != nullptr) {
             const engine::CpuState& cpu = stop.cpus[stop.cpu.value()];
-            lines_->push_back(fmt::format("{:>6} {} {:<9} {:<28} {} rsp={:#x} rflags={:#x} rax={:#x}", stop.index, stop.cpu, name_of(stop.cause),
-                                          numbers_of(stop.cause), guest_.describe(cpu.rip), cpu.rsp.value(), cpu.rflags, cpu.gpr[0]));
+            lines_->push_back(fmt::format("{:>6} {} {:<9} {:<28} {} rsp={:#x} rflags={:#x}{}", stop.index, stop.cpu, name_of(stop.cause),
+                                          numbers_of(stop.cause), guest_.describe(cpu.rip), cpu.rsp.value(), cpu.rflags, registers_of(cpu)));
         }
         return watch_.at_stop(stop);
     }
