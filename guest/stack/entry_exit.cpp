@@ -162,6 +162,7 @@ void page_freed() { serve_waiters(this_cpu()); }
 bool fund_cpu(PerCpu* pc) {
     const auto fill = [](FrameStash& stash, u32 pages) {
         while (stash.count < pages) {
+            const IrqSave irqs;  // nobody may find a frame that is in no place yet
             const u32 pfn = alloc_thread_page(FrameUse::stack);
             if (pfn == abi::no_pfn) {
                 return false;

@@ -25,7 +25,8 @@ constexpr std::uint64_t runs_per_visit = 500;  ///< of one scenario in one round
 /// Whether the scheme under test is one that has to be clean: fixed stacks, or all repairs.
 bool must_be_clean(const scenario::Scenario& scenario) {
     const bool clean = scenario.reading == scenario::Reading::repaired || scenario.reading == scenario::Reading::baseline;
-    return clean && scenario.expect.pass() && !scenario.sweep;
+    const bool small = scenario.plan.guest.crowd == 0;  // the way of a crowd is too long to keep all its boundaries
+    return clean && small && scenario.expect.pass() && !scenario.sweep;
 }
 
 /// The stream of one visit: by the soak's seed, the scenario's name and the round (FNV-1a).

@@ -75,7 +75,7 @@ const char* name_of(Phase phase) {
 }
 
 bool History::data_at_rest() const {
-    return std::all_of(cpus_.begin(), cpus_.end(), [](const CpuHistory& c) { return c.async == 0 && !c.landed; });
+    return std::all_of(cpus_.begin(), cpus_.end(), [](const CpuHistory& c) { return c.async == 0 && !c.landed && !c.leaving; });
 }
 
 void History::observe(const View& view) {
@@ -95,6 +95,7 @@ void History::observe(const View& view) {
         }
     }
     frames_.observe(view);
+    cpus_[view.stop->cpu.value()].leaving = false;
     const bool rest_before = data_at_rest();
     follow_modes(view);
     const engine::StopCause& cause = view.stop->cause;
@@ -223,6 +224,7 @@ void History::follow_handler(const View& view, const engine::MarkStop& mark) {
         cpus_[view.stop->cpu.value()].landed = false;
         if (ignores_if(entry) && (begin || async > 0)) {
             async = begin ? async + 1 : async - 1;
+            cpus_[view.stop->cpu.value()].leaving = !begin;
         }
         return;
     }

@@ -77,7 +77,8 @@ struct ThreadHistory {
 
 struct CpuHistory {
     bool switching = false;  ///< between the `switch` and `switched` marks
-    bool landed = false;        ///< an event that IF does not hold back has hit kernel code, and its handler has not begun
+    bool leaving = false;    ///< such a handler has ended, and the CPU was not seen behind its IRET yet
+    bool landed = false;     ///< an event that IF does not hold back has hit kernel code, and its handler has not begun
     std::uint32_t async =
         0;  ///< NMI, #MC, #DB handlers active that interrupted the kernel: its data may be half-written
     bool spinning = false;  ///< its last stop was `relax`
