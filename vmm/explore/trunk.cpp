@@ -79,6 +79,7 @@ Result<void> Trunk::keep(bool after_stop) {
 
 Result<void> Trunk::step_through() {
     std::map<std::pair<std::uint32_t, Gva>, std::uint32_t> visits;
+    std::map<Gva, std::uint32_t> visits_of_all;
     std::uint64_t stops = ~std::uint64_t{0};
     for (;;) {
         STACKRIG_TRY_ASSIGN(const bool ready, session_->poise());
@@ -87,7 +88,10 @@ Result<void> Trunk::step_through() {
         }
         STACKRIG_TRY(keep(session_->state().outcome.stops != stops));
         Boundary& last = boundaries_.back();
-        last.occurrence = ++visits[{last.thread, last.rip}];
+        // An idle thread has no name, and a place without a thread counts everybody's visits.
+        const std::uint32_t own = ++visits[{last.thread, last.rip}];
+        const std::uint32_t all = ++visits_of_all[last.rip];
+        last.occurrence = last.thread >= scenario_.plan.guest.cpus ? own : all;
         stops = session_->state().outcome.stops;
         STACKRIG_TRY(session_->step());
     }
