@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <functional>
+#include <system_error>
 
 #include "vmm/cli/commands.hpp"
 
@@ -142,8 +143,8 @@ int main(int argc, char** argv) {
     format->callback([&] { chosen = [&] { return cli::format(paths, only_check); }; });
 
     std::string id;
-    CLI::App* explain = app.add_subcommand("explain", "an invariant or claim: what it says, the mail's sentence, the scenarios that test it");
-    explain->add_option("ID", id, "for example INV-19 or C7")->required();
+    CLI::App* explain = app.add_subcommand("explain", "an invariant, claim or hazard: what it says, the mail's sentence, the scenarios that test it");
+    explain->add_option("ID", id, "for example INV-19, C7 or HZ-B3")->required();
     explain->add_option("--in", folder, "folder of scenarios (default: scenarios)");
     explain->callback([&] { chosen = [&] { return cli::explain(id, folder); }; });
 
@@ -186,5 +187,12 @@ int main(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : cli::exit_usage;
     }
-    return chosen();
+    try {
+        return chosen();
+    } catch (const std::system_error& error) {
+        if (error.code() != std::errc::broken_pipe) {
+            throw;
+        }
+        return 128 + SIGPIPE;  // `| head` has seen enough; the exit code is the one shells know for it
+    }
 }

@@ -20,10 +20,14 @@ report::Json to_json(const scenario::Diagnostic& d) {
 
 std::string expectation(const scenario::Scenario& s) { return s.expect.pass() ? "pass" : s.expect.violation; }
 
+/// "scenarios/a.toml", or "scenarios/a.toml[proposed]" for a variant of it.
+std::string place_of(const CheckedSource& s) {
+    return s.scenario.variant.empty() ? s.source.file : fmt::format("{}[{}]", s.source.file, s.scenario.variant);
+}
+
 void list_scenarios(const std::vector<CheckedSource>& sources) {
     for (const CheckedSource& source : sources) {
-        const std::string& variant = source.scenario.variant;
-        fmt::print("{:<44} {:<9} {:<14} {}\n", source.source.file + (variant.empty() ? "" : "[" + variant + "]"), fmt::format("{}", fmt::join(source.scenario.claims, " ")), expectation(source.scenario),
+        fmt::print("{:<44} {:<9} {:<14} {}\n", place_of(source), fmt::format("{}", fmt::join(source.scenario.claims, " ")), expectation(source.scenario),
                    fmt::join(source.scenario.hazards, " "));
     }
 }
@@ -35,7 +39,7 @@ void list_claims(const std::vector<CheckedSource>& sources) {
         for (const CheckedSource& source : sources) {
             const auto& claims = source.scenario.claims;
             if (std::find(claims.begin(), claims.end(), claim.id) != claims.end()) {
-                fmt::print("      {} (expects {})\n", source.source.file, expectation(source.scenario));
+                fmt::print("      {} (expects {})\n", place_of(source), expectation(source.scenario));
             }
         }
     }
@@ -48,8 +52,7 @@ void list_hazards(const std::vector<CheckedSource>& sources) {
         for (const CheckedSource& source : sources) {
             const auto& hazards = source.scenario.hazards;
             if (std::find(hazards.begin(), hazards.end(), hazard.id) != hazards.end()) {
-                fmt::print("        {}{} (expects {})\n", source.source.file, source.scenario.variant.empty() ? "" : fmt::format("[{}]", source.scenario.variant),
-                           expectation(source.scenario));
+                fmt::print("        {} (expects {})\n", place_of(source), expectation(source.scenario));
                 ++count;
             }
         }
@@ -125,8 +128,17 @@ int explain(const std::string& id, const std::string& scenarios) {
                                report::wrap(fmt::format("\"{}\" (Pasha Tatashin, 17 Mar 2024)", claim.sentence), 72, 2));
         }
     }
+    for (const oracle::Hazard& hazard : oracle::hazards()) {
+        std::string hazard_id(hazard.id);
+        std::transform(hazard_id.begin(), hazard_id.end(), hazard_id.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+        if (hazard_id == upper) {
+            upper = hazard.id;  // as scenarios spell it: HZ-A3b
+            text = fmt::format("{}: {}\n{}", hazard.id, hazard.title, report::wrap(std::string(hazard.outside), 72, 2));
+            break;
+        }
+    }
     if (!text) {
-        return report({ErrorKind::usage, fmt::format("{} is none of the invariants or claims; `list invariants` and `list claims` name them", id)});
+        return report({ErrorKind::usage, fmt::format("{} is none of the invariants, claims or hazards; `list` with one of these words names them", id)});
     }
     fmt::print("{}", *text);
     auto checked = check_sources({scenarios});
@@ -137,12 +149,12 @@ int explain(const std::string& id, const std::string& scenarios) {
     std::size_t count = 0;
     for (const CheckedSource& source : checked->good) {
         if (tests(source.scenario, upper)) {
-            fmt::print("  {} (expects {})\n", source.source.file, expectation(source.scenario));
+            fmt::print("  {} (expects {})\n", place_of(source), expectation(source.scenario));
             ++count;
         }
     }
     if (count == 0) {
-        fmt::print("  none expects it to break; it is examined in every run, `run --verbose` counts how often\n");
+        fmt::print("  none; an invariant is examined in every run all the same, and `run --verbose` counts how often\n");
     }
     return 0;
 }
