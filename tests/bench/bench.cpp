@@ -21,6 +21,13 @@ std::string guest_path() {
     return path != nullptr ? path : "guest.elf";
 }
 
+void must(const Result<void>& result, benchmark::State& state) {
+    if (!result) {
+        state.SkipWithError(result.error().text.c_str());
+        std::exit(3);
+    }
+}
+
 template <class T>
 T must(Result<T> result, benchmark::State& state) {
     if (!result) {
@@ -38,16 +45,16 @@ struct OutLoop {
 
     kvm::Vcpu add_cpu(benchmark::State& state) {
         constexpr std::array<std::uint8_t, 4> code{0xe6, 0x10, 0xeb, 0xfc};  // out %al, $0x10; jmp
-        (void)memory.write(Gpa{0x1000}, std::as_bytes(std::span(code)));
-        (void)vm.add_slot({.id = kvm::SlotId{0}, .base = Gpa{0}, .host = memory.unrecorded_bytes()});
+        must(memory.write(Gpa{0x1000}, std::as_bytes(std::span(code))), state);
+        must(vm.add_slot({.id = kvm::SlotId{0}, .base = Gpa{0}, .host = memory.unrecorded_bytes()}), state);
         kvm::Vcpu cpu = must(vm.create_vcpu(cpu0), state);
         kvm::Sregs sregs = must(cpu.sregs(), state);
         sregs.cs.base = 0;
         sregs.cs.selector = 0;
-        (void)cpu.set_sregs(sregs);
-        kvm::Regs regs;
+        must(cpu.set_sregs(sregs), state);
+        kvm::Regs regs = must(cpu.regs(), state);
         regs.rip = 0x1000;
-        (void)cpu.set_regs(regs);
+        must(cpu.set_regs(regs), state);
         return cpu;
     }
 
@@ -60,15 +67,19 @@ struct OutLoop {
 void bare_exit(benchmark::State& state) {
     OutLoop guest(state);
     for (auto _ : state) {
-        benchmark::DoNotOptimize(guest.vcpu.run(patience));
+        const kvm::Exit exit = must(guest.vcpu.run(patience), state);
+        if (!std::holds_alternative<kvm::IoOut>(exit)) {
+            state.SkipWithError(kvm::describe(exit).c_str());
+            break;
+        }
     }
 }
 
 void step(benchmark::State& state) {
     OutLoop guest(state);
     for (auto _ : state) {
-        (void)guest.vcpu.arm_single_step();
-        benchmark::DoNotOptimize(guest.vcpu.run(patience));
+        must(guest.vcpu.arm_single_step(), state);
+        (void)must(guest.vcpu.run(patience), state);
     }
 }
 

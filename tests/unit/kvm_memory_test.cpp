@@ -25,6 +25,13 @@ TEST(Memory, ReadsBackWhatWasWrittenAndStartsZeroed) {
     EXPECT_EQ(memory.read<std::uint8_t>(base + 5).value(), 0x88) << "little-endian";
 }
 
+TEST(Memory, OfASpanOfFixedLengthTheBytesAreWrittenNotThePointer) {
+    Memory memory = three_pages();
+    const std::array<std::uint8_t, 4> bytes{1, 2, 3, 4};
+    ASSERT_TRUE(memory.write(base, std::as_bytes(std::span(bytes))));
+    EXPECT_EQ(memory.read<std::uint64_t>(base).value(), 0x04030201U);
+}
+
 TEST(Memory, TheLastByteIsInAndTheNextIsOut) {
     Memory memory = three_pages();
     const Gpa end = base + memory.size();

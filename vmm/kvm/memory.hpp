@@ -1,6 +1,7 @@
 // Memory: guest RAM on the host side; every access is checked against its range.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -45,7 +46,9 @@ class Memory final {
         return value;
     }
 
+    /// Not of a span, whatever its extent: that would write the pointer in it.
     template <class T>
+        requires(!std::convertible_to<const T&, std::span<const std::byte>>)
     [[nodiscard]] Result<void> write(Gpa to, const T& value) {
         static_assert(std::is_trivially_copyable_v<T>);
         return write(to, std::as_bytes(std::span(&value, 1)));

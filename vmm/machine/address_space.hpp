@@ -1,6 +1,7 @@
 // One address space of the guest: its virtual memory, read and written through its own page tables.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -38,6 +39,7 @@ class AddressSpace {
         return value;
     }
     template <class T>
+        requires(!std::convertible_to<const T&, std::span<const std::byte>>)
     [[nodiscard]] Result<void> write(kvm::Memory& ram, Gva to, const T& value) const {
         static_assert(std::is_trivially_copyable_v<T>);
         return write(ram, to, std::as_bytes(std::span(&value, 1)));
