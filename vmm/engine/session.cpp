@@ -45,7 +45,7 @@ bool Session::State::same_future(const State& other) const {
         return std::any_of(all.begin(), all.end(), [](const FailAllocation& f) { return f.and_all_later; });
     };
     return lasting(failures) == lasting(other.failures) && step == other.step && booting == other.booting && begun == other.begun && chosen == other.chosen && reached == other.reached &&
-           active == other.active && fruitless == other.fruitless && over == other.over && stands_on_place() == other.stands_on_place() && tracker == other.tracker &&
+           active == other.active && fruitless == other.fruitless && over == other.over && stands_on_place() == other.stands_on_place() && tracker == other.tracker && returns == other.returns &&
            ((no_irq(pending_irqs) && no_irq(other.pending_irqs)) || vectors(pending_irqs) == vectors(other.pending_irqs));
 }
 
@@ -262,7 +262,7 @@ Result<std::vector<Gva>> Session::addresses_of(const Place& place) const {
     return addresses;
 }
 
-/// Breakpoints for the step's place, for the place to look at, and for the decisions ahead; none while every boundary is visited
+/// Breakpoints for the step's place, for the place to look at, for the decisions ahead and for where events return to; none while every boundary is visited
 /// anyway.
 Result<void> Session::arm() {
     if (plan_.check_every_instruction && !now_.booting) {
@@ -272,6 +272,9 @@ Result<void> Session::arm() {
     wanted.insert(wanted.end(), look_addresses_.begin(), look_addresses_.end());
     const std::vector<Gva> decisions = decision_addresses();
     wanted.insert(wanted.end(), decisions.begin(), decisions.end());
+    for (const Return& there : now_.returns) {
+        wanted.push_back(there.rip);
+    }
     const std::set<Gva> addresses(wanted.begin(), wanted.end());
     if (addresses == breakpoints_.addresses()) {
         return {};
@@ -282,6 +285,8 @@ Result<void> Session::arm() {
     }
     return {};
 }
+
+bool Session::is_place(Gva address) const { return contains(now_.places, address) || contains(look_addresses_, address); }
 
 Result<void> Session::go() {
     if (plan_.check_every_instruction && !now_.booting) {
@@ -312,10 +317,25 @@ Result<void> Session::go() {
     if (!stop.hit) {
         return on_exit(stop.exit);
     }
-    if (contains(now_.places, *stop.hit) || contains(look_addresses_, *stop.hit)) {
-        return show(PlaceStop{}, stop.hit);
+    STACKRIG_TRY(refresh());
+    STACKRIG_TRY_ASSIGN(const bool returned, show_return());
+    if (!returned && is_place(*stop.hit)) {
+        return show_as_read(PlaceStop{}, stop.hit);
     }
-    return refresh();  // a decision's boundary
+    return {};  // or a decision's boundary
+}
+
+/// A place where a return is shown is shown as a place by the next go() or step().
+Result<bool> Session::show_return() {
+    const auto there = std::find(now_.returns.rbegin(), now_.returns.rend(), Return{here().rip, here().rsp});
+    if (there == now_.returns.rend()) {
+        return false;
+    }
+    now_.returns.erase(std::next(there).base());
+    now_.arrival.at = here().rip;
+    STACKRIG_TRY(stepping() ? Result<void>{} : arm());
+    STACKRIG_TRY(show_as_read(ReturnStop{}));
+    return true;
 }
 
 Result<void> Session::step() {
@@ -329,7 +349,7 @@ Result<void> Session::step_over() {
     const Gva from = here().rip;
     const bool news = now_.arrival.news(from);
     now_.arrival = {};
-    if (news && (contains(now_.places, from) || contains(look_addresses_, from))) {
+    if (news && is_place(from)) {
         return show(PlaceStop{}, from);
     }
     auto& stepper = steppers_[now_.active.value()];
@@ -354,8 +374,8 @@ Result<void> Session::step_over() {
         return show(HaltStop{});
     }
     STACKRIG_TRY(refresh());
-    const bool place = contains(now_.places, here().rip) || contains(look_addresses_, here().rip);
-    return place ? show(PlaceStop{}, here().rip) : Result<void>{};
+    STACKRIG_TRY_ASSIGN(const bool returned, show_return());
+    return !returned && is_place(here().rip) ? show_as_read(PlaceStop{}, here().rip) : Result<void>{};
 }
 
 Result<void> Session::restore(const State& state) {

@@ -19,6 +19,13 @@ namespace stackrig::engine {
 /// moment, and restores both.
 class Session {
   public:
+    /// Where interrupted kernel code will go on.
+    struct Return {
+        Gva rip;
+        Gva rsp;
+        bool operator==(const Return&) const = default;
+    };
+
     /// Everything about a run that is not in the machine.
     struct State {
         std::size_t step = 0;        // schedule step being executed
@@ -41,6 +48,7 @@ class Session {
         std::vector<std::uint32_t> allocations;  // asked for since the end of boot, per guest thread id
         std::vector<FailAllocation> failures;    // besides the plan's
         RunOutcome outcome;
+        std::vector<Return> returns;  // that injected events owe to the kernel code they interrupted, the latest last
         bool over = false;
 
         /// Whether two runs that stand so, on equal machines, have the same future. Left out: the trace behind them, the number
@@ -100,6 +108,7 @@ class Session {
     Result<std::vector<Gva>> addresses_of(const Place& place) const;
     Result<void> arm();
     Result<void> look_for(const Place& place);
+    [[nodiscard]] bool is_place(Gva address) const;
     [[nodiscard]] bool stepping() const;
     void cannot_be_reached(const RunUntil& run);
 
@@ -116,6 +125,7 @@ class Session {
     Result<void> show(StopCause cause, std::optional<Gva> breakpoint = std::nullopt);
     Result<void> show_as_read(StopCause cause, std::optional<Gva> breakpoint = std::nullopt);
     Result<void> refresh();
+    Result<bool> show_return();
     [[nodiscard]] Stop last_stop() const;
     [[nodiscard]] const CpuState& here() const { return now_.cpus[now_.active.value()]; }
     [[nodiscard]] std::string guest_text(const CpuState& cpu) const;

@@ -20,10 +20,15 @@ Result<void> Session::deliver(const Event& event) {
     STACKRIG_TRY(refresh());
     const bool from_user = here().user_mode();
     const bool irqs_on = here().irqs_on();
+    const Return back{here().rip, here().rsp};
     STACKRIG_TRY_ASSIGN(const machine::Landing landing, machine::deliver(*machine_, now_.active, native(event), options_.patience));
     now_.fresh = true;
     now_.arrival = {};
     now_.outcome.events.push_back({event.text, landing.boundary, landing.exact, landing.detail});
+    if (!from_user && landing.exact) {
+        now_.returns.push_back(back);
+        STACKRIG_TRY(stepping() ? Result<void>{} : arm());
+    }
     return show(LandedStop{entry_of(event), from_user, landing.exact, landing.detail, irqs_on});
 }
 

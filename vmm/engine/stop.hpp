@@ -56,6 +56,8 @@ struct LandedStop {
 };
 /// One instruction further (only when every instruction is checked).
 struct BoundaryStop {};
+/// Kernel code goes on where an injected event has interrupted it: the first boundary there, with the same RSP.
+struct ReturnStop {};
 /// A place of the schedule was reached by breakpoint.
 struct PlaceStop {};
 struct HaltStop {};
@@ -65,7 +67,7 @@ struct IpiStop {
     Vector vector;
 };
 
-using StopCause = std::variant<MarkStop, UserMarkStop, ChoiceStop, LandedStop, BoundaryStop, PlaceStop, HaltStop, IpiStop>;
+using StopCause = std::variant<MarkStop, UserMarkStop, ChoiceStop, LandedStop, BoundaryStop, PlaceStop, HaltStop, IpiStop, ReturnStop>;
 
 /// How a run that the observer did not end has ended.
 enum class Ending {

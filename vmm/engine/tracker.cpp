@@ -99,7 +99,8 @@ void Tracker::observe(CpuId cpu, const StopCause& cause) {
         observe_mark(cpu, *mark);
     }
     Activity& activity = activity_[cpu.value()];
-    if (std::holds_alternative<BoundaryStop>(cause) || std::holds_alternative<PlaceStop>(cause)) {
+    if (std::holds_alternative<BoundaryStop>(cause) || std::holds_alternative<PlaceStop>(cause) ||
+        std::holds_alternative<ReturnStop>(cause)) {
         activity.quiet = false;
         return;  // looking closer is no disturbance
     }

@@ -12,7 +12,7 @@ namespace stackrig::explore {
 namespace {
 
 const char* name_of(const engine::StopCause& cause) {
-    static constexpr const char* names[] = {"mark", "user mark", "choice", "landed", "boundary", "place", "halt", "ipi"};
+    static constexpr const char* names[] = {"mark", "user mark", "choice", "landed", "boundary", "place", "halt", "ipi", "return"};
     static_assert(std::size(names) == std::variant_size_v<engine::StopCause>);
     return names[cause.index()];
 }

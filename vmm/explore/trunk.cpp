@@ -70,9 +70,7 @@ Result<void> Trunk::keep(bool after_stop) {
     const machine::CpuSnapshot& cpu = machine.cpu(run.active);
     Boundary boundary{.moment = {machine, run, watch_state_}, .cpu = run.active, .thread = run.tracker.current(run.active),
                       .rip = Gva(cpu.regs.rip), .user_mode = (cpu.sregs.cs.selector & 3) == 3, .after_stop = after_stop};
-    if (after_stop) {
-        by_registers_[registers_key(run)].push_back(boundaries_.size());
-    }
+    by_registers_[registers_key(run)].push_back(boundaries_.size());
     boundaries_.push_back(std::move(boundary));
     return {};
 }

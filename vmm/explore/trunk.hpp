@@ -83,7 +83,7 @@ class Trunk {
     std::unique_ptr<machine::Snapshots> snapshots_;
     std::vector<Boundary> boundaries_;
     std::shared_ptr<const Watch::State> watch_state_;
-    std::unordered_map<std::uint64_t, std::vector<std::size_t>> by_registers_;  // boundaries after a stop
+    std::unordered_map<std::uint64_t, std::vector<std::size_t>> by_registers_;
     engine::RunOutcome outcome_;
     std::string difference_;
     struct CpuStackPage {

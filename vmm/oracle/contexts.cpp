@@ -22,7 +22,7 @@ constexpr Invariant all[] = {
      "RFLAGS (RF and TF apart), RSP and the GS base are what they were; CR2 too when it was kernel code.",
      "From the handler's first instruction after an injected event to the first instruction boundary back at "
      "the interrupted "
-     "RIP and RSP, where every instruction is checked; other returns are not seen.",
+     "RIP and RSP: always for kernel code, for user code where every instruction is checked.",
      file, Basis::rig, everywhere},
     {Inv::i13, "I13", "no event overwrites the frame of another", "", "",
      "While a CPU runs on its NMI, #DF, #DB or #MC stack, the frame at the top of that stack does not point "
@@ -134,7 +134,8 @@ void Contexts::land(const Scene& s, const engine::LandedStop& landed) {
 }
 
 void Contexts::check_return(const Scene& s) {
-    const bool exact = std::holds_alternative<engine::BoundaryStop>(s.view.stop->cause);
+    const bool exact = std::holds_alternative<engine::ReturnStop>(s.view.stop->cause) ||
+                       std::holds_alternative<engine::BoundaryStop>(s.view.stop->cause);
     const CpuView& here = s.view.here();
     for (auto was = open_.begin(); exact && was != open_.end();) {
         if (!back_at(*was, here)) {

@@ -46,7 +46,7 @@ std::vector<std::uint32_t> frames_of(const abi::FrameStash& stash) {
 }
 
 const char* kind_of(const engine::StopCause& cause) {
-    constexpr const char* names[] = {"mark", "user", "choice", "event", "step", "place", "halt", "ipi"};
+    constexpr const char* names[] = {"mark", "user", "choice", "event", "step", "place", "halt", "ipi", "return"};
     static_assert(std::size(names) == std::variant_size_v<engine::StopCause>);
     return names[cause.index()];
 }

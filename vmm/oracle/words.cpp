@@ -166,6 +166,7 @@ std::string cause_text(const engine::StopCause& cause) {
         std::string operator()(const engine::LandedStop& l) const {
             return fmt::format("event {}", entry_text(l.entry));
         }
+        std::string operator()(const engine::ReturnStop&) const { return "back where an event came"; }
         std::string operator()(const engine::BoundaryStop&) const { return "one instruction further"; }
         std::string operator()(const engine::PlaceStop&) const { return "a place of the schedule"; }
         std::string operator()(const engine::HaltStop&) const { return "halt"; }

@@ -26,6 +26,10 @@ class Recorder final : public Observer {
         if (const auto* landed = std::get_if<LandedStop>(&stop.cause)) {
             landings.push_back(*landed);
         }
+        if (std::holds_alternative<ReturnStop>(stop.cause)) {
+            returns.push_back(stop.cpus[stop.cpu.value()]);
+        }
+        last = stop.cpus[stop.cpu.value()];
         ++stops;
         return true;
     }
@@ -34,6 +38,8 @@ class Recorder final : public Observer {
 
     std::map<abi::Mark, unsigned> marks;
     std::vector<LandedStop> landings;
+    std::vector<CpuState> returns;
+    CpuState last;
     unsigned stops = 0;
 };
 
@@ -160,6 +166,37 @@ TEST_F(RunTest, EventsOnACpuLandExactlyInUserAndKernelMode) {
     for (const LandedStop& landed : seen.landings) {
         EXPECT_TRUE(landed.exact) << static_cast<int>(landed.entry) << ": " << landed.detail;
     }
+}
+
+/// An event in the event's handler, too: the inner one returns first, each to its own RSP.
+TEST_F(RunTest, KernelCodeIsSeenWhereItGoesOnAfterAnEvent) {
+    RunPlan plan;
+    plan.threads = {{.name = "A", .program = {call(abi::Sys::null), op(abi::OpKind::spin)}}};
+    const Place in_nmi{.kind = Place::Kind::mark, .mark = abi::Mark::handler_begin};
+    plan.schedule = {until({.kind = Place::Kind::mark, .mark = abi::Mark::enter_done}), event(EventKind::nmi, cpu0, 0), until(in_nmi),
+                     event(EventKind::machine_check, cpu0, 0), {RunToQuiet{}, "run"}};
+    Recorder seen;
+    std::vector<Gva> interrupted;
+    struct Follow final : Observer {
+        Follow(Recorder& seen_in, std::vector<Gva>& at_in) : seen(seen_in), at(at_in) {}
+        bool at_stop(const Stop& stop) override {
+            if (std::holds_alternative<LandedStop>(stop.cause)) {
+                at.push_back(seen.last.rip);
+            }
+            return seen.at_stop(stop);
+        }
+        bool at_expect(std::size_t, const Stop&) override { return true; }
+        void at_end(const Stop&, Ending) override {}
+        Recorder& seen;
+        std::vector<Gva>& at;
+    } follow(seen, interrupted);
+    const RunOutcome outcome = run_plan(plan, follow);
+    EXPECT_EQ(outcome.end, RunEnd::finished) << outcome.detail;
+    ASSERT_EQ(seen.returns.size(), 2u);
+    ASSERT_EQ(interrupted.size(), 2u);
+    EXPECT_EQ(seen.returns[0].rip, interrupted[1]) << "into the NMI's handler";
+    EXPECT_EQ(seen.returns[1].rip, interrupted[0]);
+    EXPECT_NE(seen.returns[0].rsp, seen.returns[1].rsp);
 }
 
 TEST_F(RunTest, AThreadCanBeSteeredIntoEveryStub) {

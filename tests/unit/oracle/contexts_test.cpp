@@ -53,6 +53,20 @@ TEST(I12, EveryRegisterComesBack) {
     }
 }
 
+TEST(I12, AReturnShownBySomebodyElseThanTheStepperCountsToo) {
+    for (const bool scratched : {false, true}) {
+        Rig r;
+        r.boot_to_user();
+        r.enter(r.g.a, Entry::timer);
+        const engine::CpuState back = interrupt(r, Entry::nmi);
+        r.cpus[0] = back;
+        r.cpus[0].gpr[3] += scratched ? 1 : 0;
+        r.stop(engine::ReturnStop{});
+        EXPECT_EQ(r.fired(Inv::i12), scratched);
+        EXPECT_EXAMINED(r, Inv::i12);
+    }
+}
+
 TEST(I12, OnlyTheFirstTimeBackCounts) {
     Rig r;
     r.boot_to_user();
