@@ -15,8 +15,8 @@
 #define EFER_LME 0x100
 #define EFER_NXE 0x800
 
-#define PTE_TABLE 0x3           /* P, RW */
-#define PTE_LARGE 0x83          /* P, RW, PS */
+#define PTE_TABLE 0x63          /* P, RW, A, D */
+#define PTE_LARGE 0xe3          /* P, RW, A, D, PS */
 
     .section .boot.text, "ax"
     .code32

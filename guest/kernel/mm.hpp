@@ -9,10 +9,15 @@ namespace guest {
 inline constexpr u64 pte_present = 1ull << 0;
 inline constexpr u64 pte_write = 1ull << 1;
 inline constexpr u64 pte_user = 1ull << 2;
+inline constexpr u64 pte_accessed = 1ull << 5;
+inline constexpr u64 pte_dirty = 1ull << 6;
 inline constexpr u64 pte_large = 1ull << 7;
 inline constexpr u64 pte_global = 1ull << 8;
 inline constexpr u64 pte_nx = 1ull << 63;
-inline constexpr u64 pte_kernel_data = pte_present | pte_write | pte_nx;
+/// Set in every entry from the beginning, as Linux does for the kernel's (_KERNPG_TABLE, __PAGE_KERNEL): the CPU need never write
+/// to a table.
+inline constexpr u64 pte_preset = pte_present | pte_accessed | pte_dirty;
+inline constexpr u64 pte_kernel_data = pte_preset | pte_write | pte_nx;
 inline constexpr u64 pte_frame_mask = 0x000ffffffffff000;
 
 template <class T>

@@ -13,7 +13,7 @@ extern char user_text_load[], user_text_start[], user_text_end[];
 namespace guest {
 namespace {
 
-constexpr u64 table_flags = pte_present | pte_write;
+constexpr u64 table_flags = pte_preset | pte_write;
 constexpr u64 large_page = 2u << 20;
 
 u64 kernel_root;
@@ -124,8 +124,8 @@ void mm_init(u32 slots) {
     kernel_root = frame_pa(alloc_boot_page(FrameUse::page_table));
     // Every user root copies the kernel half's top level once, so all of it must exist by then.
     map_direct(ram);
-    map_image(text_start, text_end, pte_present);
-    map_image(rodata_start, rodata_end, pte_present | pte_nx);
+    map_image(text_start, text_end, pte_preset);
+    map_image(rodata_start, rodata_end, pte_preset | pte_nx);
     map_image(data_start, image_end, pte_kernel_data);
     map_stack_area(slots);
     for (u32 cpu = 0; cpu < state()->cpus; ++cpu) {
@@ -154,7 +154,7 @@ bool create_mm(Thread* t) {
     }
     const u64 text_bytes = static_cast<u64>(user_text_end - user_text_start);
     for (u64 offset = 0; offset < text_bytes; offset += abi::page_bytes) {
-        if (!map_user(t, abi::user_text_va + offset, (reinterpret_cast<u64>(user_text_load) + offset) | pte_present | pte_user)) {
+        if (!map_user(t, abi::user_text_va + offset, (reinterpret_cast<u64>(user_text_load) + offset) | pte_preset | pte_user)) {
             return false;
         }
     }
@@ -211,7 +211,7 @@ bool map_demand_page(Thread* t, u64 va) {
         table[t->demand_index - 1] = 0;
         invlpg(abi::user_demand_va + (t->demand_index - 1) * abi::page_bytes);
     }
-    table[index_at(va, 1)] = frame_pa(zero_pfn) | pte_present | pte_user | pte_nx;
+    table[index_at(va, 1)] = frame_pa(zero_pfn) | pte_preset | pte_user | pte_nx;
     t->demand_index = index_at(va, 1) + 1;
     return true;
 }

@@ -6,6 +6,7 @@
 #include "guest/abi/layout.hpp"
 #include "vmm/engine/session.hpp"
 #include "vmm/machine/deliver.hpp"
+#include "vmm/x86/paging.hpp"
 
 namespace stackrig::engine {
 namespace {
@@ -30,6 +31,7 @@ Result<void> Session::refresh() {
     STACKRIG_TRY_ASSIGN(const kvm::Regs r, vcpu.regs());
     STACKRIG_TRY_ASSIGN(const kvm::Sregs s, vcpu.sregs());
     STACKRIG_TRY_ASSIGN(const kvm::Events e, vcpu.events());
+    machine_->saw_root(x86::root_of(s.cr3));
     now_.cpus[now_.active.value()] = {
         .cpu = now_.active, .rip = Gva(r.rip), .rsp = Gva(r.rsp), .rflags = r.rflags, .cs = s.cs.selector, .cr2 = Gva(s.cr2),
         .cr3 = Gpa(s.cr3), .gs_base = Gva(s.gs.base), .kernel_gs_base = {}, .nmi_masked = e.nmi.masked != 0,

@@ -99,6 +99,10 @@ Result<void> Trunk::step_through() {
 }
 
 Result<void> Trunk::restore(const Moment& moment) {
+    // What stale translations the branch has left no longer follows from the page tables.
+    if (watch_->oracle().translations().may_hold_stale() || moment.watch->oracle.translations.may_hold_stale()) {
+        STACKRIG_TRY(snapshots_->flush_translations());
+    }
     STACKRIG_TRY(snapshots_->restore(moment.machine));
     watch_->restore(*moment.watch);
     return session_->restore(moment.run);

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace stackrig::machine {
 namespace {
 
@@ -78,6 +80,12 @@ Result<void> Machine::start_cpu(CpuId cpu) {
     regs.rsi = cpu.value();
     regs.rflags = 2;
     return vcpu.set_regs(regs);
+}
+
+void Machine::saw_root(Gpa root) {
+    if (std::find(roots_.begin(), roots_.end(), root) == roots_.end()) {
+        roots_.push_back(root);
+    }
 }
 
 Result<AddressSpace> Machine::address_space(CpuId cpu) const {

@@ -53,6 +53,10 @@ class Machine {
     /// RAM without patches.
     [[nodiscard]] const PhysMemory& clean_memory() const { return patches_; }
 
+    /// Remembers that a CPU was seen to run on these page tables (CR3 without its flags).
+    void saw_root(Gpa root);
+    [[nodiscard]] std::span<const Gpa> roots() const { return roots_; }
+
     /// What `cpu` sees by its current CR3.
     [[nodiscard]] Result<AddressSpace> address_space(CpuId cpu) const;
     /// Physical address behind an address of `cpu`, as its current CR3 has it.
@@ -73,6 +77,7 @@ class Machine {
     Gpa entry_;
     Gpa boot_params_at_;
     kvm::Sregs reset_;  ///< of a CPU that never ran
+    std::vector<Gpa> roots_;
 };
 
 }  // namespace stackrig::machine

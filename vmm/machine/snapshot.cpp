@@ -7,6 +7,8 @@
 #include <bit>
 #include <cstring>
 
+#include "vmm/x86/paging.hpp"
+
 namespace stackrig::machine {
 namespace {
 
@@ -78,16 +80,22 @@ Result<Snapshot> Snapshots::take() {
     for (std::uint32_t i = 0; i < machine_.cpus(); ++i) {
         STACKRIG_TRY_ASSIGN(CpuSnapshot cpu, capture(machine_.vcpu(CpuId{i})));
         snapshot.cpus_.push_back(cpu);
+        machine_.saw_root(x86::root_of(cpu.sregs.cr3));
     }
     STACKRIG_TRY(look_for_suspects());
     Page room;
+    bool tables_changed = false;
     for (std::size_t i = 0; i < suspects_.size(); ++i) {
         const Page& is = own_bytes(suspects_[i], room);
         if (!same(is, *current_[i])) {
             current_[i] = std::make_shared<Page>(is);
+            tables_changed = tables_changed || tables_.contains(suspects_[i]);
         }
     }
     snapshot.pages_ = current_;
+    if (tables_changed || machine_.roots().size() != roots_followed_) {
+        follow_tables();
+    }
     return snapshot;
 }
 
@@ -101,19 +109,32 @@ Result<void> Snapshots::put(std::size_t page, const Page& bytes) {
     return {};
 }
 
+void Snapshots::follow_tables() {
+    roots_followed_ = machine_.roots().size();
+    tables_.follow(machine_.clean_memory(), machine_.roots());
+}
+
 Result<void> Snapshots::restore(const Snapshot& to) {
     STACKRIG_TRY(look_for_suspects());
-    bool changed = false;
+    for (std::uint32_t i = 0; i < machine_.cpus(); ++i) {
+        STACKRIG_TRY_ASSIGN(const kvm::Sregs sregs, machine_.vcpu(CpuId{i}).sregs());
+        machine_.saw_root(x86::root_of(sregs.cr3));
+    }
+    if (machine_.roots().size() != roots_followed_) {
+        follow_tables();
+    }
+    // A table that was linked since the last look, and is known only then, has a parent that changes with this restore.
+    bool tables_changed = false;
     Page room;
     for (std::size_t i = 0; i < suspects_.size(); ++i) {
         const Page& want = wanted(to, i);
         if (!same(own_bytes(suspects_[i], room), want)) {
             STACKRIG_TRY(put(suspects_[i], want));
-            changed = true;
+            tables_changed = tables_changed || tables_.contains(suspects_[i]);
         }
         current_[i] = i < to.pages_.size() ? to.pages_[i] : PageRef(base_, &base_page(suspects_[i]));
     }
-    if (changed) {
+    if (tables_changed) {
         STACKRIG_TRY(flush_translations());
     }
     for (std::uint32_t i = 0; i < machine_.cpus(); ++i) {

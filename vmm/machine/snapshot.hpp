@@ -11,6 +11,7 @@
 #include "vmm/base/types.hpp"
 #include "vmm/machine/cpu_snapshot.hpp"
 #include "vmm/machine/machine.hpp"
+#include "vmm/machine/table_pages.hpp"
 
 namespace stackrig::machine {
 
@@ -44,8 +45,12 @@ class Snapshots {
     /// Every vCPU must stand at a boundary.
     [[nodiscard]] Result<Snapshot> take();
 
-    /// Every vCPU and every page as they were. The guest's translations are flushed when a page changed.
+    /// Every vCPU and every page as they were. The guest's translations are flushed when a page of its page tables changed:
+    /// one below a root that a CPU had at a take(), at a restore(), or in Machine::roots().
     [[nodiscard]] Result<void> restore(const Snapshot& to);
+    /// Drops whatever KVM and the CPUs hold of the guest's page tables: for who knows that they may hold what the tables do not
+    /// say. Before restore(), for it changes CR4 for a moment.
+    [[nodiscard]] Result<void> flush_translations();
 
     /// A page that is not as in a snapshot, and the first byte that differs.
     struct Difference {
@@ -68,14 +73,14 @@ class Snapshots {
   private:
     using Page = Snapshot::Page;
     using PageRef = Snapshot::PageRef;
-    explicit Snapshots(Machine& machine) : machine_(machine) {}
+    explicit Snapshots(Machine& machine) : machine_(machine), tables_(machine.memory().pages()) {}
     [[nodiscard]] Result<void> look_for_suspects();
     [[nodiscard]] const Page& base_page(std::size_t page) const;
     [[nodiscard]] const Page& wanted(const Snapshot& snapshot, std::size_t suspect) const;
     /// The guest's own bytes of a page: those in RAM, or a copy without patches.
     [[nodiscard]] const Page& own_bytes(std::size_t page, Page& room) const;
     [[nodiscard]] Result<void> put(std::size_t page, const Page& bytes);
-    [[nodiscard]] Result<void> flush_translations();
+    void follow_tables();
 
     Machine& machine_;
     std::shared_ptr<const std::vector<std::byte>> base_;  // all of RAM at begin(), without patches
@@ -84,6 +89,8 @@ class Snapshots {
     std::vector<std::int32_t> suspect_at_;   // by page: index into suspects_, or -1
     std::vector<PageRef> current_;           // parallel to suspects_: what the page held at the last take() or restore()
     std::vector<std::uint64_t> log_;
+    TablePages tables_;
+    std::size_t roots_followed_ = 0;  // of Machine::roots()
 };
 
 }  // namespace stackrig::machine

@@ -35,6 +35,7 @@ class Oracle {
     [[nodiscard]] Facts facts() const { return {view(), history_}; }
     [[nodiscard]] const View& view() const { return *view_; }
     [[nodiscard]] const History& history() const { return history_; }
+    [[nodiscard]] const Translations& translations() const { return translations_; }
 
     /// Notes of the whole run: what was noticed without deciding it, steps towards the expected violation
     /// first of all.

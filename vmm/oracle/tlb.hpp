@@ -64,6 +64,7 @@ class TlbModel {
     [[nodiscard]] std::optional<Stale> stale_to(Pfn frame, std::optional<StackPage> except) const;
     [[nodiscard]] std::optional<Pfn> mapped(StackPage page) const;
     [[nodiscard]] bool global(StackPage page) const;
+    [[nodiscard]] Fill fill() const { return fill_; }
     [[nodiscard]] const std::vector<Stale>& all_stale() const { return stale_; }
 
     bool operator==(const TlbModel&) const = default;

@@ -18,6 +18,9 @@ class Translations {
     explicit Translations(Fill fill = Fill::arch) : tlb_(fill) {}
     void observe(const Scene& scene);
     [[nodiscard]] const TlbModel& model() const { return tlb_; }
+    /// Whether some CPU may use a translation that the page tables do not say: always, where CPUs are believed not to fill ahead,
+    /// for real ones do.
+    [[nodiscard]] bool may_hold_stale() const { return tlb_.fill() == Fill::demand || !tlb_.all_stale().empty(); }
 
     /// Whether both would judge alike from here on.
     bool operator==(const Translations&) const = default;
