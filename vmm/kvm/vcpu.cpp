@@ -9,7 +9,7 @@
 namespace stackrig::kvm {
 
 Result<void> Vcpu::arm_single_step() {
-    STACKRIG_TRY(answered("KVM_SET_GUEST_DEBUG"));
+    STACKRIG_TRY(about_to_change("KVM_SET_GUEST_DEBUG"));
     ::kvm_guest_debug debug{};
     debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
     STACKRIG_TRY(call(fd_, STACKRIG_IOCTL(::kvm_guest_debug, KVM_SET_GUEST_DEBUG), &debug));
@@ -17,20 +17,20 @@ Result<void> Vcpu::arm_single_step() {
 }
 
 Result<void> Vcpu::disarm_single_step() {
-    STACKRIG_TRY(answered("KVM_SET_GUEST_DEBUG"));
+    STACKRIG_TRY(about_to_change("KVM_SET_GUEST_DEBUG"));
     ::kvm_guest_debug debug{};
     STACKRIG_TRY(call(fd_, STACKRIG_IOCTL(::kvm_guest_debug, KVM_SET_GUEST_DEBUG), &debug));
     return {};
 }
 
 Result<void> Vcpu::inject_nmi() {
-    STACKRIG_TRY(answered("KVM_NMI"));
+    STACKRIG_TRY(about_to_change("KVM_NMI"));
     STACKRIG_TRY(call(fd_, STACKRIG_IOCTL_VALUE(KVM_NMI)));
     return {};
 }
 
 Result<void> Vcpu::inject_interrupt(Vector vector) {
-    STACKRIG_TRY(answered("KVM_INTERRUPT"));
+    STACKRIG_TRY(about_to_change("KVM_INTERRUPT"));
     ::kvm_interrupt interrupt{};
     interrupt.irq = vector.value();
     STACKRIG_TRY(call(fd_, STACKRIG_IOCTL(::kvm_interrupt, KVM_INTERRUPT), &interrupt,
@@ -52,12 +52,13 @@ void Vcpu::request_interrupt_window(bool on) {
 }
 
 Result<void> Vcpu::set_up_mce(std::uint64_t mcg_cap) {
+    STACKRIG_TRY(about_to_change("KVM_X86_SETUP_MCE"));
     STACKRIG_TRY(call(fd_, STACKRIG_IOCTL(std::uint64_t, KVM_X86_SETUP_MCE), &mcg_cap));
     return {};
 }
 
 Result<void> Vcpu::inject_mce(const MachineCheck& mce) {
-    STACKRIG_TRY(answered("KVM_X86_SET_MCE"));
+    STACKRIG_TRY(about_to_change("KVM_X86_SET_MCE"));
     STACKRIG_TRY(
         call(fd_, STACKRIG_IOCTL(::kvm_x86_mce, KVM_X86_SET_MCE), std::bit_cast<::kvm_x86_mce>(mce)));
     return {};

@@ -125,11 +125,20 @@ class Vcpu final {
     [[nodiscard]] Result<void> finish(const Exit& what);
     [[nodiscard]] Result<void> finish_answer();
     [[nodiscard]] Result<void> answered(const char* call) const;
+    /// As answered(), for a call that changes the state.
+    [[nodiscard]] Result<void> about_to_change(const char* call);
 
     CpuId id_;
     Fd fd_;
     std::unique_ptr<Entry> entry_;
     std::variant<std::monostate, IoIn, MmioRead> pending_;
+    /// What was read since the last run or change: a stop is looked at from several sides.
+    struct Known {
+        std::optional<Regs> regs;
+        std::optional<Sregs> sregs;
+        std::optional<Events> events;
+    };
+    mutable Known known_;
 };
 
 }  // namespace stackrig::kvm

@@ -44,8 +44,13 @@ Result<void> Vcpu::answered(const char* call_name) const {
                             call_name, id_, what));
 }
 
+Result<void> Vcpu::about_to_change(const char* call_name) {
+    known_ = {};
+    return answered(call_name);
+}
+
 Result<Exit> Vcpu::run(std::chrono::milliseconds budget) {
-    STACKRIG_TRY(answered("KVM_RUN"));
+    STACKRIG_TRY(about_to_change("KVM_RUN"));
     STACKRIG_TRY_ASSIGN(Exit exit, enter_until_exit(budget));
     if (std::holds_alternative<IoOut>(exit) || std::holds_alternative<MmioWrite>(exit)) {
         STACKRIG_TRY(finish(exit));
@@ -86,6 +91,7 @@ Result<Exit> Vcpu::enter_until_exit(std::chrono::milliseconds budget) {
 // instruction (api.rst 5, "immediate_exit"). It returns 0 instead when that work itself exits: the outcome is
 // then given.
 Result<std::optional<Exit>> Vcpu::reenter_to_complete() {
+    known_ = {};
     Entry& entry = *entry_;
     const std::atomic_ref immediate_exit(entry.shared().immediate_exit);
     immediate_exit.store(1, std::memory_order_relaxed);

@@ -36,21 +36,30 @@ Result<void> set(const Fd& fd, Ioctl<Kernel> request, const Own& own) {
     return {};
 }
 
+/// From what is known, else by `request`.
+template <class Own, class Kernel>
+Result<Own> get(std::optional<Own>& known, const Fd& fd, Ioctl<Kernel> request) {
+    if (!known) {
+        STACKRIG_TRY_ASSIGN(known, (get<Own>(fd, request)));
+    }
+    return *known;
+}
+
 using MsrBuffer = FlexBuffer<::kvm_msrs, Msr>;
 
 }  // namespace
 
-Result<Regs> Vcpu::regs() const { return get<Regs>(fd_, STACKRIG_IOCTL(::kvm_regs, KVM_GET_REGS)); }
+Result<Regs> Vcpu::regs() const { return get(known_.regs, fd_, STACKRIG_IOCTL(::kvm_regs, KVM_GET_REGS)); }
 
 Result<void> Vcpu::set_regs(const Regs& regs) {
-    STACKRIG_TRY(answered("KVM_SET_REGS"));
+    STACKRIG_TRY(about_to_change("KVM_SET_REGS"));
     return set(fd_, STACKRIG_IOCTL(::kvm_regs, KVM_SET_REGS), regs);
 }
 
-Result<Sregs> Vcpu::sregs() const { return get<Sregs>(fd_, STACKRIG_IOCTL(::kvm_sregs, KVM_GET_SREGS)); }
+Result<Sregs> Vcpu::sregs() const { return get(known_.sregs, fd_, STACKRIG_IOCTL(::kvm_sregs, KVM_GET_SREGS)); }
 
 Result<void> Vcpu::set_sregs(const Sregs& sregs) {
-    STACKRIG_TRY(answered("KVM_SET_SREGS"));
+    STACKRIG_TRY(about_to_change("KVM_SET_SREGS"));
     Sregs usable = sregs;
     if (usable.tr.type == tss_busy && host_is_svm()) {
         usable.tr.type = tss_available;
@@ -62,11 +71,11 @@ Result<void> Vcpu::set_sregs(const Sregs& sregs) {
 }
 
 Result<Events> Vcpu::events() const {
-    return get<Events>(fd_, STACKRIG_IOCTL(::kvm_vcpu_events, KVM_GET_VCPU_EVENTS));
+    return get(known_.events, fd_, STACKRIG_IOCTL(::kvm_vcpu_events, KVM_GET_VCPU_EVENTS));
 }
 
 Result<void> Vcpu::set_events(const Events& events) {
-    STACKRIG_TRY(answered("KVM_SET_VCPU_EVENTS"));
+    STACKRIG_TRY(about_to_change("KVM_SET_VCPU_EVENTS"));
     Events all = events;
     all.flags |= KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
     return set(fd_, STACKRIG_IOCTL(::kvm_vcpu_events, KVM_SET_VCPU_EVENTS), all);
@@ -77,21 +86,21 @@ Result<DebugRegs> Vcpu::debug_regs() const {
 }
 
 Result<void> Vcpu::set_debug_regs(const DebugRegs& regs) {
-    STACKRIG_TRY(answered("KVM_SET_DEBUGREGS"));
+    STACKRIG_TRY(about_to_change("KVM_SET_DEBUGREGS"));
     return set(fd_, STACKRIG_IOCTL(::kvm_debugregs, KVM_SET_DEBUGREGS), regs);
 }
 
 Result<Fpu> Vcpu::fpu() const { return get<Fpu>(fd_, STACKRIG_IOCTL(::kvm_fpu, KVM_GET_FPU)); }
 
 Result<void> Vcpu::set_fpu(const Fpu& fpu) {
-    STACKRIG_TRY(answered("KVM_SET_FPU"));
+    STACKRIG_TRY(about_to_change("KVM_SET_FPU"));
     return set(fd_, STACKRIG_IOCTL(::kvm_fpu, KVM_SET_FPU), fpu);
 }
 
 Result<Xsave> Vcpu::xsave() const { return get<Xsave>(fd_, STACKRIG_IOCTL(::kvm_xsave, KVM_GET_XSAVE)); }
 
 Result<void> Vcpu::set_xsave(const Xsave& xsave) {
-    STACKRIG_TRY(answered("KVM_SET_XSAVE"));
+    STACKRIG_TRY(about_to_change("KVM_SET_XSAVE"));
     return set(fd_, STACKRIG_IOCTL(::kvm_xsave, KVM_SET_XSAVE), xsave);
 }
 
@@ -109,7 +118,7 @@ Result<void> Vcpu::get_msrs(std::span<Msr> msrs) const {
 }
 
 Result<void> Vcpu::set_msrs(std::span<const Msr> msrs) {
-    STACKRIG_TRY(answered("KVM_SET_MSRS"));
+    STACKRIG_TRY(about_to_change("KVM_SET_MSRS"));
     MsrBuffer buffer{std::span<const Msr>(msrs)};
     buffer.head()->nmsrs = static_cast<std::uint32_t>(msrs.size());
     STACKRIG_TRY_ASSIGN(const int count, call(fd_, STACKRIG_IOCTL(::kvm_msrs, KVM_SET_MSRS), buffer.head()));
@@ -123,6 +132,7 @@ Result<void> Vcpu::set_msrs(std::span<const Msr> msrs) {
 }
 
 Result<void> Vcpu::set_cpuid(std::span<const CpuidEntry> entries) {
+    STACKRIG_TRY(about_to_change("KVM_SET_CPUID2"));
     FlexBuffer<::kvm_cpuid2, CpuidEntry> buffer(entries);
     buffer.head()->nent = static_cast<std::uint32_t>(entries.size());
     STACKRIG_TRY(call(fd_, STACKRIG_IOCTL(::kvm_cpuid2, KVM_SET_CPUID2), buffer.head(),
