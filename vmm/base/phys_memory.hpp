@@ -18,6 +18,12 @@ class PhysMemory {
     virtual ~PhysMemory() = default;
     /// Copies out `into.size()` bytes from `from`; false when any of them lies outside RAM.
     [[nodiscard]] virtual bool read(Gpa from, std::span<std::byte> into) const = 0;
+    /// What read() would copy, where it lies; nothing when it does not lie anywhere as it should be read. Valid until the guest
+    /// or anybody writes to it.
+    [[nodiscard]] virtual std::optional<std::span<const std::byte>> in_place(Gpa from, std::size_t bytes) const {
+        (void)from, (void)bytes;
+        return std::nullopt;
+    }
     [[nodiscard]] virtual std::uint64_t size_bytes() const = 0;
 
     template <class T>

@@ -80,4 +80,12 @@ bool Patches::read(Gpa from, std::span<std::byte> into) const {
     return true;
 }
 
+std::optional<std::span<const std::byte>> Patches::in_place(Gpa from, std::size_t bytes) const {
+    const auto patch = patches_.lower_bound(from.value());
+    if (!memory_.contains(from, bytes) || (patch != patches_.end() && patch->first < from.value() + bytes)) {
+        return std::nullopt;
+    }
+    return memory_.bytes().subspan(from - memory_.base(), bytes);
+}
+
 }  // namespace stackrig::machine

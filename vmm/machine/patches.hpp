@@ -55,6 +55,7 @@ class Patches final : public PhysMemory {
 
     // PhysMemory: guest RAM as it would be without the rig.
     [[nodiscard]] bool read(Gpa from, std::span<std::byte> into) const override;
+    [[nodiscard]] std::optional<std::span<const std::byte>> in_place(Gpa from, std::size_t bytes) const override;
     [[nodiscard]] std::uint64_t size_bytes() const override { return memory_.size(); }
 
   private:

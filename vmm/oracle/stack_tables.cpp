@@ -1,6 +1,8 @@
 // Finding and reading the PTE pages of the stack area.
 #include "vmm/oracle/stack_tables.hpp"
 
+#include <algorithm>
+
 #include "vmm/x86/paging.hpp"
 
 namespace stackrig::oracle {
@@ -29,7 +31,7 @@ void StackTables::read(const PhysMemory& memory, Gpa root, std::uint32_t slots) 
     tables_.resize((slots + slots_per_table - 1) / slots_per_table);
     for (std::uint32_t i = 0; i < tables_.size(); ++i) {
         std::vector<std::uint64_t> buffer = std::move(tables_[i].pte);
-        buffer.resize(entries);
+        buffer.resize(std::min(slots - i * slots_per_table, slots_per_table) * pages_per_slot);
         tables_[i] = find(memory, root, i * slots_per_table);
         tables_[i].found =
             tables_[i].found && memory.read(tables_[i].at, std::as_writable_bytes(std::span(buffer)));
@@ -51,8 +53,8 @@ bool StackTables::same_under(const PhysMemory& memory, Gpa root) {
     return true;
 }
 
-std::array<Pte, 8> StackTables::entries_of(std::uint32_t slot) const {
-    std::array<Pte, 8> out = {};
+std::array<Pte, StackTables::pages_per_slot> StackTables::entries_of(std::uint32_t slot) const {
+    std::array<Pte, pages_per_slot> out = {};
     const Table& table = tables_[slot / slots_per_table];
     if (table.found) {
         const std::uint64_t* raw = &table.pte[slot % slots_per_table * out.size()];

@@ -35,7 +35,7 @@ struct Pte {
 class StackTables {
   public:
     static constexpr std::uint32_t slots_per_table = 64;
-    static constexpr std::uint32_t entries = 512;
+    static constexpr std::uint32_t pages_per_slot = 8;
 
     /// Reads all PTE pages that map the first `slots` slots under `root`.
     void read(const PhysMemory& memory, Gpa root, std::uint32_t slots);
@@ -44,7 +44,7 @@ class StackTables {
 
     [[nodiscard]] bool has_table(std::uint32_t slot) const { return tables_[slot / slots_per_table].found; }
     /// The entries of `slot`, lowest guard page first, P0 last, rights of the upper levels applied.
-    [[nodiscard]] std::array<Pte, 8> entries_of(std::uint32_t slot) const;
+    [[nodiscard]] std::array<Pte, pages_per_slot> entries_of(std::uint32_t slot) const;
 
   private:
     struct Table {

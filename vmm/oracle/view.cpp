@@ -19,8 +19,8 @@ bool read_array(const PhysMemory& memory, Gpa from, std::uint32_t count, std::ve
     return memory.read(from, std::as_writable_bytes(std::span(into)));
 }
 
-bool same_bytes(const std::vector<abi::Frame>& a, const std::vector<abi::Frame>& b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(abi::Frame)) == 0;
+bool same_bytes(std::span<const std::byte> a, std::span<const std::byte> b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 /// FNV-1a over words; never 0, which stands for "no list seen yet".
@@ -152,10 +152,15 @@ void ViewReader::read_frames() {
 }
 
 void ViewReader::reread_frames(std::uint32_t count) {
-    frames_.swap(frames_before_);
     const auto at = count <= ram() / abi::page_bytes
                         ? gpa_of(view_.kernel.frames, count * sizeof(abi::Frame), alignof(abi::Frame), ram())
                         : std::nullopt;
+    const bool same_list = view_.kernel.free_head == free_head_before_;
+    const auto there = at ? view_.stop->memory.in_place(*at, count * sizeof(abi::Frame)) : std::nullopt;
+    if (there && same_list && same_bytes(*there, std::as_bytes(std::span(frames_)))) {
+        return;  // most stops; a comparison costs less than a copy
+    }
+    frames_.swap(frames_before_);
     if (!at || !read_array(view_.stop->memory, *at, count, frames_)) {
         frames_.clear();
         complain(BadValue::Kind::pointer, "KernelState::frames", count, view_.kernel.frames);
@@ -163,7 +168,7 @@ void ViewReader::reread_frames(std::uint32_t count) {
     book_.begin(static_cast<std::uint32_t>(frames_.size()));
     // Walking some thousand links at each stop would cost more than all the rest; most stops change none of
     // them.
-    if (!same_bytes(frames_, frames_before_) || view_.kernel.free_head != free_head_before_) {
+    if (!same_list || !same_bytes(std::as_bytes(std::span(frames_)), std::as_bytes(std::span(frames_before_)))) {
         walk_free_list();
     }
 }

@@ -30,6 +30,20 @@ TEST_F(PatchesTest, TheLastOfSeveralPartiesRestoresTheOriginal) {
     EXPECT_FALSE(patches.lift(at)) << "lifted once too often";
 }
 
+TEST_F(PatchesTest, BytesAreShownInPlaceUnlessAPatchLiesAmongThem) {
+    ASSERT_TRUE(patches.place(at, opcode_hlt));
+    EXPECT_FALSE(patches.in_place(at, 1));
+    EXPECT_FALSE(patches.in_place(at - 3, 4));
+    EXPECT_FALSE(patches.in_place(Gpa(2 * page_size - 1), 2)) << "outside RAM";
+    const auto before = patches.in_place(at - 3, 3);
+    const auto behind = patches.in_place(at + 1, 8);
+    ASSERT_TRUE(before && behind);
+    EXPECT_EQ(before->data() + 4, behind->data());
+    ASSERT_TRUE(patches.lift(at));
+    ASSERT_TRUE(patches.in_place(at, 1));
+    EXPECT_EQ(patches.in_place(at, 1)->front(), std::byte{0x55});
+}
+
 TEST_F(PatchesTest, TwoOpcodesAtOneAddressAreRefused) {
     ASSERT_TRUE(patches.place(at, opcode_hlt));
     EXPECT_FALSE(patches.place(at, opcode_int3));
