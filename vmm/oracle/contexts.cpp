@@ -80,7 +80,7 @@ bool is_over(const Interrupted& was, const Scene& s) {
         return false;
     }
     if (was.user_mode()) {
-        return here.regs.user_mode();
+        return here.regs.user_mode() || s.history.turn().arrived == was.thread;
     }
     const StackPointer then = locate(was.rsp);
     const bool same_stack =
