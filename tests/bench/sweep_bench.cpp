@@ -5,7 +5,10 @@
 #include <cstdlib>
 #include <memory>
 
+#include "vmm/engine/runner.hpp"
+#include "vmm/explore/single.hpp"
 #include "vmm/explore/sweep.hpp"
+#include "vmm/explore/watch.hpp"
 
 namespace {
 
@@ -131,6 +134,45 @@ void sweep_of_500_boundaries_seconds(benchmark::State& state) {
     }
 }
 
+struct Blind final : engine::Observer {
+    bool at_stop(const engine::Stop&) override { return true; }
+    bool at_expect(std::size_t, const engine::Stop&) override { return true; }
+    void at_end(const engine::Stop&, engine::Ending) override {}
+};
+
+/// Microseconds per boundary of the whole run, each of them a stop.
+double stepped_microseconds(const Rig& rig, engine::Observer& observer) {
+    engine::RunPlan plan = rig.scenario.plan;
+    plan.check_every_instruction = true;
+    const auto start = Clock::now();
+    const auto outcome = engine::run(rig.system, rig.guest, plan, observer, {});
+    return outcome ? microseconds_since(start) / static_cast<double>(outcome->stops) : 0;
+}
+
+/// The oracle's look at every instruction against stops at every instruction that nobody looks at.
+void checked_step_ratio(benchmark::State& state) {
+    const auto rig = Rig::make(state);
+    if (!rig) {
+        return;
+    }
+    std::vector<double> blind;
+    std::vector<double> checked;
+    const explore::GuestSymbols symbols(rig->guest);
+    const scenario::Names names = scenario::names_of(rig->scenario, symbols);
+    for (auto _ : state) {
+        for (int i = 0; i < 5; ++i) {
+            Blind nobody;
+            blind.push_back(stepped_microseconds(*rig, nobody));
+            explore::Watch watch(rig->scenario, names, *explore::kernel_state(rig->guest), [](Gva) { return std::string(); });
+            checked.push_back(stepped_microseconds(*rig, watch));
+        }
+    }
+    state.counters["step_us"] = quantile(blind, 0.5);
+    state.counters["checked_us"] = quantile(checked, 0.5);
+    state.counters["ratio"] = quantile(checked, 0.5) / quantile(blind, 0.5);
+}
+
+BENCHMARK(checked_step_ratio)->Iterations(1)->Unit(benchmark::kMillisecond);
 BENCHMARK(injected_run_exit_equivalents)->Iterations(1)->Unit(benchmark::kMillisecond);
 BENCHMARK(sweep_of_500_boundaries_seconds)->Iterations(1)->Unit(benchmark::kMillisecond);
 

@@ -69,6 +69,12 @@ struct IpiStop {
 
 using StopCause = std::variant<MarkStop, UserMarkStop, ChoiceStop, LandedStop, BoundaryStop, PlaceStop, HaltStop, IpiStop, ReturnStop>;
 
+/// Whether the guest was not asked to stop here: its data may be half-written.
+[[nodiscard]] inline bool between_instructions(const StopCause& cause) {
+    return std::holds_alternative<LandedStop>(cause) || std::holds_alternative<BoundaryStop>(cause) ||
+           std::holds_alternative<PlaceStop>(cause) || std::holds_alternative<ReturnStop>(cause);
+}
+
 /// How a run that the observer did not end has ended.
 enum class Ending {
     quiet,       ///< nothing more can happen without an event

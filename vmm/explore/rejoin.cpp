@@ -9,7 +9,6 @@
 namespace stackrig::explore {
 namespace {
 
-constexpr std::uint64_t accessed_and_dirty = 0x60;  // of a page-table entry (SDM 3A 4.8)
 constexpr std::size_t most_pages = 64;
 
 /// What the machine-check banks have logged is read by nobody.
@@ -20,19 +19,6 @@ machine::CpuSnapshot without_logs(machine::CpuSnapshot cpu) {
         }
     }
     return cpu;
-}
-
-bool same_but_for_accessed_and_dirty(std::span<const std::byte> a, std::span<const std::byte> b) {
-    for (std::size_t at = 0; at < a.size(); at += sizeof(std::uint64_t)) {
-        std::uint64_t left = 0;
-        std::uint64_t right = 0;
-        std::memcpy(&left, a.data() + at, sizeof left);
-        std::memcpy(&right, b.data() + at, sizeof right);
-        if (((left ^ right) & ~accessed_and_dirty) != 0) {
-            return false;
-        }
-    }
-    return true;
 }
 
 }  // namespace
@@ -54,7 +40,6 @@ std::vector<std::string> Trunk::ignored() {
     return {"bytes below the stack pointer of a thread's stack, and the whole stack of a thread in user mode",
             "the entry, IRQ and IST stacks of a CPU that runs on none of them",
             "the contents of frames in a cache, a reserve or on the free list",
-            "accessed and dirty bits of page tables",
             "what machine-check banks have logged",
             "how often marks were raised, unless a predicate of the scenario asks for it",
             "the number of stops so far"};
@@ -106,9 +91,6 @@ Result<bool> Trunk::same_memory(const machine::Snapshot& there) {
     for (const machine::Snapshots::Difference& difference : differing) {
         const auto is = session_->machine().memory().bytes().subspan(to_gpa(difference.page).value(), page_size);
         const auto was = snapshots_->page_of(there, difference.page);
-        if (view.use(difference.page) == abi::FrameUse::page_table && same_but_for_accessed_and_dirty(is, was)) {
-            continue;
-        }
         const std::size_t from = alive_from(difference.page);
         if (std::memcmp(is.data() + from, was.data() + from, page_size - from) != 0) {
             const auto at = std::mismatch(is.begin() + static_cast<std::ptrdiff_t>(from), is.end(), was.begin() + static_cast<std::ptrdiff_t>(from)).first;

@@ -138,7 +138,10 @@ Result<void> Snapshots::restore(const Snapshot& to) {
         STACKRIG_TRY(flush_translations());
     }
     for (std::uint32_t i = 0; i < machine_.cpus(); ++i) {
-        STACKRIG_TRY(machine::restore(machine_.vcpu(CpuId{i}), to.cpus_[i]));
+        kvm::Vcpu& vcpu = machine_.vcpu(CpuId{i});
+        STACKRIG_TRY(vcpu.abandon_pending());
+        STACKRIG_TRY_ASSIGN(const CpuSnapshot standing, capture(vcpu));
+        STACKRIG_TRY(machine::restore(vcpu, to.cpus_[i], &standing));
     }
     return {};
 }

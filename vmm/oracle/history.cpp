@@ -106,11 +106,7 @@ void History::observe(const View& view) {
     }
     note_sources(view);
     follow_spin(view);
-    const bool between_instructions = std::holds_alternative<engine::LandedStop>(cause) ||
-                                      std::holds_alternative<engine::ReturnStop>(cause) ||
-                                      std::holds_alternative<engine::BoundaryStop>(cause) ||
-                                      std::holds_alternative<engine::PlaceStop>(cause);
-    turn_.quiet = !between_instructions && rest_before && data_at_rest();
+    turn_.quiet = !engine::between_instructions(cause) && rest_before && data_at_rest();
 }
 
 void History::follow_modes(const View& view) {

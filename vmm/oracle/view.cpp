@@ -133,9 +133,9 @@ void ViewReader::read_frames() {
     book_.begin(std::min(count, static_cast<std::uint32_t>(frames_.size())));
     // The table is the largest thing to read. Between two instructions labels are not judged, so it has to be
     // read there only if the free list has moved.
-    const bool one_step = std::holds_alternative<engine::BoundaryStop>(view_.stop->cause);
+    const bool unjudged = engine::between_instructions(view_.stop->cause) && !std::holds_alternative<engine::PlaceStop>(view_.stop->cause);
     const bool moved = view_.kernel.frames != frames_pointer_ || frames_.size() != count;
-    if (!one_step || moved || view_.kernel.free_head != free_head_before_) {
+    if (!unjudged || moved || view_.kernel.free_head != free_head_before_) {
         frames_pointer_ = view_.kernel.frames;
         reread_frames(count);
     }
