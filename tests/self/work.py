@@ -17,6 +17,7 @@ class Trial:
     text: str = field(repr=False)
     sweep: bool = False
     alloc: bool = False
+    pairs: bool = False
 
     @property
     def title(self) -> str:
@@ -25,7 +26,7 @@ class Trial:
 
     @property
     def mode(self) -> str:
-        return "scenario" if not self.sweep else "alloc" if self.alloc else "sweep"
+        return "scenario" if not self.sweep else "pairs" if self.pairs else "alloc" if self.alloc else "sweep"
 
 
 @dataclass
@@ -55,8 +56,9 @@ def trials_in(folder: Path) -> list[Trial]:
         document = tomllib.loads(text)
         sweep = document.get("explore", {}).get("sweep")
         alloc = sweep is not None and sweep["events"] == ["alloc"]
+        pairs = sweep is not None and sweep.get("pairs", "none") != "none"
         for variant in ["", *document.get("variants", {})]:
-            trials.append(Trial(str(path.relative_to(ROOT)), variant, text, sweep is not None, alloc))
+            trials.append(Trial(str(path.relative_to(ROOT)), variant, text, sweep is not None, alloc, pairs))
     return trials
 
 
@@ -86,7 +88,7 @@ def _of_error(answer: dict) -> Showed:
 
 def _sweep(rig, request: dict, trial: Trial, stop_at: str | None) -> Showed:
     sweep = tomllib.loads(trial.text)["explore"]["sweep"]
-    plan = {"events": sweep["events"], "at": sweep.get("at", []), "user": sweep.get("user", True)}
+    plan = {"events": sweep["events"], "at": sweep.get("at", []), "user": sweep.get("user", True), "pairs": sweep.get("pairs", "none")}
     showed = Showed()
     first, boundaries = 0, 1
     while first < boundaries:

@@ -41,6 +41,7 @@ struct SweepOptions {
     std::string variant;
     std::vector<std::string> events;  ///< words; empty: what the file says
     std::vector<std::string> at;      ///< functions; empty: what the file says, or everywhere
+    std::string pairs;                ///< all or fast; empty: what the file says
     std::uint32_t jobs = 1;
     std::string jsonl;                ///< file, empty: none
     std::string out = "out/cx";       ///< folder for counterexamples

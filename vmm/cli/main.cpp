@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "vmm/cli/commands.hpp"
+#include "vmm/scenario/scenario.hpp"
 
 namespace {
 
@@ -62,11 +63,15 @@ int main(int argc, char** argv) {
     inspect->callback([&] { chosen = [&] { return cli::inspect(inspect_options); }; });
 
     cli::SweepOptions sweep_options;
-    CLI::App* sweep = app.add_subcommand("sweep", "put every event at every boundary of a scenario's run, one at a time");
+    CLI::App* sweep = app.add_subcommand("sweep", "put every event at every boundary of a scenario's run, alone or in ordered pairs");
     sweep->add_option("FILE", sweep_options.file, "scenario file; its own run must be clean")->required();
     sweep->add_option("--events", sweep_options.events, "nmi, mc, db, bp, irq, device, tick (a timer IRQ that reschedules), alloc (failing allocations)")
         ->delimiter(',');
     sweep->add_option("--at", sweep_options.at, "only boundaries in these functions of the guest")->delimiter(',');
+    sweep->add_option("--pairs", sweep_options.pairs,
+                      "then a second one at every boundary behind each first, until the run is as it was without events. all: behind every "
+                      "first one, which is for small windows (--at); fast: one first for each function, IF, NMI mask and number of mapped pages")
+        ->check(CLI::IsMember(scenario::pairs_words()));
     sweep->add_option("--variant", sweep_options.variant, "a variant of the file");
     sweep->add_option("-j,--jobs", sweep_options.jobs, "workers, each with a VM of its own (default: 1)")->check(CLI::Range(1, 64));
     sweep->add_option("--jsonl", sweep_options.jsonl, "also write results to FILE as JSON Lines, each as it happens");

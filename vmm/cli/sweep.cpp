@@ -350,6 +350,7 @@ Result<engine::SweepPlan> plan_of(const SweepOptions& options, const scenario::S
     if (!options.at.empty()) {
         plan.functions = options.at;
     }
+    plan.pairs = scenario::pairs_from(options.pairs).value_or(plan.pairs);
     return plan;
 }
 

@@ -125,12 +125,20 @@ struct Decision {
     std::string text;  ///< as the user wrote it, or as the explorer words it
 };
 
+/// Whether a sweep goes on with a second event or failing allocation, at every boundary behind each first one.
+enum class Pairs {
+    none,
+    all,   ///< behind every first one
+    fast,  ///< behind one first one for each situation; see explore::Boundary::situation
+};
+
 /// What a sweep puts at every boundary of its window, one at a time.
 struct SweepPlan {
     std::vector<Event> events;           ///< Event::text is the word for it: "nmi", "tick"
     bool allocations = false;            ///< and each single failing allocation, transient and persistent
     std::vector<std::string> functions;  ///< the window: boundaries in these functions only; empty: everywhere
     bool user_mode = true;               ///< boundaries of the rig's user code belong to the window
+    Pairs pairs = Pairs::none;           ///< the window is that of the first; the second may be anywhere behind it
 };
 
 struct RunPlan {

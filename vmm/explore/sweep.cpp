@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <numeric>
 
-#include "guest/abi/layout.hpp"
 #include "vmm/engine/events.hpp"
 #include "vmm/explore/verdict.hpp"
 #include "vmm/machine/deliver.hpp"
@@ -35,7 +34,7 @@ std::uint64_t msr(const machine::CpuSnapshot& cpu, std::uint32_t index) {
 }  // namespace
 
 Sweep::Sweep(std::unique_ptr<Trunk> trunk, engine::SweepPlan plan, SweepChecks checks)
-    : trunk_(std::move(trunk)), plan_(std::move(plan)), checks_(checks) {}
+    : trunk_(std::move(trunk)), plan_(std::move(plan)), checks_(checks), visits_(trunk_->scenario().plan.guest.cpus) {}
 
 Result<std::unique_ptr<Sweep>> Sweep::prepare(const Bench& bench, const scenario::Scenario& scenario, const engine::SweepPlan& plan,
                                               const SweepChecks& checks) {
@@ -47,6 +46,7 @@ Result<std::unique_ptr<Sweep>> Sweep::prepare(const Bench& bench, const scenario
                                                   scenario.title(), name_of(alone.verdict), alone.reason));
     }
     std::unique_ptr<Sweep> sweep(new Sweep(std::move(trunk), plan, checks));
+    sweep->prepare_pairs();
     sweep->trunk_seconds_ = seconds_since(start);
     return sweep;
 }
@@ -59,12 +59,12 @@ bool Sweep::in_window(const Boundary& boundary) const {
                                                 function_of(trunk_->bench().guest, boundary.rip)) != plan_.functions.end();
 }
 
-bool Sweep::handles_debug(const Boundary& boundary) const {
-    constexpr auto which = abi::CpuStack::db;
-    const std::uint64_t top = abi::cpu_stack_top(boundary.cpu.value(), which);
-    const std::uint64_t base = top - abi::cpu_stack_pages[static_cast<std::size_t>(which)] * abi::page_bytes;
+/// From the first instruction of `handler` to its IRET, on an IST stack of its own.
+bool Sweep::handles(const Boundary& boundary, abi::CpuStack stack, const std::string& handler) const {
+    const std::uint64_t top = abi::cpu_stack_top(boundary.cpu.value(), stack);
+    const std::uint64_t base = top - abi::cpu_stack_pages[static_cast<std::size_t>(stack)] * abi::page_bytes;
     const std::uint64_t rsp = boundary.moment.machine.cpu(boundary.cpu).regs.rsp;
-    return (rsp >= base && rsp < top) || function_of(trunk_->bench().guest, boundary.rip) == "asm_exc_debug";
+    return (rsp >= base && rsp < top) || function_of(trunk_->bench().guest, boundary.rip) == handler;
 }
 
 std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const engine::Event& event) const {
@@ -72,7 +72,10 @@ std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const
     if (event.kind == EventKind::machine_check && (msr(cpu, x86::msr::mcg_status) & x86::mca::mcg_mcip) != 0) {
         return "MCIP is set: a second machine check is a shutdown";
     }
-    if (event.kind == EventKind::debug && handles_debug(boundary)) {
+    if (event.kind == EventKind::machine_check && handles(boundary, abi::CpuStack::mc, "asm_exc_machine_check")) {
+        return "#MC is being handled: between the clearing of MCIP and the IRET no kernel survives another, which overwrites the frame of the first";
+    }
+    if (event.kind == EventKind::debug && handles(boundary, abi::CpuStack::db, "asm_exc_debug")) {
         return "#DB is being handled: kernels disarm breakpoints there, for a second one overwrites the frame of the first";
     }
     if (event.kind == EventKind::nmi && cpu.events.interrupt.shadow != 0) {
@@ -93,37 +96,58 @@ Result<SweepResult> Sweep::run(std::uint64_t first, std::uint64_t count) {
     return result;
 }
 
+std::map<std::string, Cell>& Sweep::cells_at(const Boundary& boundary, SweepResult& result) const {
+    return result.coverage[function_of(trunk_->bench().guest, boundary.rip)];
+}
+
 Result<void> Sweep::sweep_boundary(std::size_t index, SweepResult& result) {
     const Boundary& boundary = trunk_->boundaries()[index];
     if (!in_window(boundary)) {
         return {};
     }
-    auto& cells = result.coverage[function_of(trunk_->bench().guest, boundary.rip)];
-    for (const engine::Event& event : plan_.events) {
-        Cell& cell = cells[event.text];
-        if (const auto why_not = not_applicable(boundary, event)) {
-            ++cell.not_applicable[*why_not];
-            continue;
+    const Boundary* const next = index + 1 < boundaries() ? &trunk_->boundaries()[index + 1] : nullptr;
+    result.allocations += plan_.allocations && asked_here(boundary, next) ? 1 : 0;
+    for (const Placement& placement : placements(boundary, next, "", result)) {
+        Cell& cell = cells_at(boundary, result)[placement.word];
+        STACKRIG_TRY_ASSIGN(const Showing::How how, place(boundary, index, {placement.decision}, std::nullopt, cell, result));
+        if (plan_.pairs != engine::Pairs::none) {
+            STACKRIG_TRY(seconds(index, placement, how, result));
         }
-        const engine::Decision decision{engine::InjectAt{place_of(boundary, trunk_->scenario().plan, trunk_->bench().guest), event}, ""};
-        STACKRIG_TRY(place(index, decision, std::nullopt, cell, result));
     }
-    return plan_.allocations ? sweep_allocation(index, result) : Result<void>{};
+    return {};
 }
 
-/// If the next instruction asks for a page: the answer no, now; and now and for ever.
-Result<void> Sweep::sweep_allocation(std::size_t index, SweepResult& result) {
-    const Boundary& boundary = trunk_->boundaries()[index];
-    if (index + 1 >= boundaries()) {
-        return {};
+/// All that can be put at `here`; what cannot is counted with its reason. `after`: the words for what has been put before.
+std::vector<Sweep::Placement> Sweep::placements(const Boundary& here, const Boundary* next, const std::string& after, SweepResult& result) const {
+    std::vector<Placement> all;
+    for (const engine::Event& event : plan_.events) {
+        if (const auto why_not = not_applicable(here, event)) {
+            ++cells_at(here, result)[after + event.text].not_applicable[*why_not];
+            continue;
+        }
+        const engine::Place at = place_of(here, trunk_->scenario().plan, trunk_->bench().guest);
+        all.push_back({{engine::InjectAt{at, event}, ""}, after + event.text});
     }
-    const auto& before = boundary.moment.run.allocations;
-    const auto& after = trunk_->boundaries()[index + 1].moment.run.allocations;
+    auto failure = plan_.allocations ? asked_here(here, next) : std::nullopt;
+    if (failure) {
+        all.push_back({{*failure, ""}, after + "alloc"});
+        failure->and_all_later = true;
+        all.push_back({{*failure, ""}, after + "alloc-all"});
+    }
+    return all;
+}
+
+/// If the instruction at `here` asks for a page: the answer no.
+std::optional<engine::FailAllocation> Sweep::asked_here(const Boundary& here, const Boundary* next) const {
+    if (next == nullptr) {
+        return std::nullopt;
+    }
+    const auto& before = here.moment.run.allocations;
+    const auto& after = next->moment.run.allocations;
     const auto asking = std::mismatch(before.begin(), before.end(), after.begin()).first;
     if (asking == before.end()) {
-        return {};
+        return std::nullopt;
     }
-    ++result.allocations;
     const auto thread = static_cast<std::uint32_t>(asking - before.begin());
     const std::uint32_t cpus = trunk_->scenario().plan.guest.cpus;
     engine::FailAllocation failure;
@@ -133,30 +157,29 @@ Result<void> Sweep::sweep_allocation(std::size_t index, SweepResult& result) {
     } else {
         failure.nth = std::accumulate(before.begin(), before.end(), 1u);
     }
-    auto& cells = result.coverage[function_of(trunk_->bench().guest, boundary.rip)];
-    for (const bool all_later : {false, true}) {
-        failure.and_all_later = all_later;
-        STACKRIG_TRY(place(index, {failure, ""}, std::nullopt, cells[all_later ? "alloc-all" : "alloc"], result));
+    return failure;
+}
+
+Result<void> Sweep::apply(const Boundary& from, const engine::Decision& decision) {
+    STACKRIG_TRY(restore(from));
+    if (const auto* inject = std::get_if<engine::InjectAt>(&decision.what)) {
+        return trunk_->session().inject_here(inject->event);
     }
+    trunk_->session().fail_allocation(std::get<engine::FailAllocation>(decision.what));
     return {};
 }
 
-/// One branch: from the boundary, with that one decision.
-Result<void> Sweep::place(std::size_t index, const engine::Decision& decision, const std::optional<Second>& second, Cell& cell,
-                          SweepResult& result) {
-    STACKRIG_TRY(restore(trunk_->boundaries()[index]));
-    if (const auto* inject = std::get_if<engine::InjectAt>(&decision.what)) {
-        STACKRIG_TRY(trunk_->session().inject_here(inject->event));
-    } else {
-        trunk_->session().fail_allocation(std::get<engine::FailAllocation>(decision.what));
-    }
+Result<Showing::How> Sweep::place(const Boundary& from, std::size_t index, std::vector<engine::Decision> decisions,
+                                  const std::optional<Second>& second, Cell& cell, SweepResult& result) {
+    STACKRIG_TRY(apply(from, decisions.back()));
     STACKRIG_TRY_ASSIGN(Showing ended, branch(second, result));
+    const Showing::How how = ended.how;
     Sweep::count(ended, cell);
-    record(std::move(ended), index, decision, result);
+    record(std::move(ended), index, decisions, result);
     if (!second && checks_.repeat_every != 0 && ++branches_ % checks_.repeat_every == 0) {
-        STACKRIG_TRY(repeat(decision));
+        STACKRIG_TRY(repeat(decisions));
     }
-    return {};
+    return how;
 }
 
 Result<void> Sweep::restore(const Boundary& boundary) {
@@ -221,7 +244,7 @@ void Sweep::count(const Showing& ended, Cell& cell) {
     cell.host_skipped += ended.how == How::late ? 1 : 0;
 }
 
-void Sweep::record(Showing ended, std::size_t index, const engine::Decision& decision, SweepResult& result) {
+void Sweep::record(Showing ended, std::size_t index, const std::vector<engine::Decision>& decisions, SweepResult& result) {
     if (ended.how != Showing::How::failed) {
         return;
     }
@@ -233,15 +256,17 @@ void Sweep::record(Showing ended, std::size_t index, const engine::Decision& dec
     }
     ended.finding.count = 1;
     ended.finding.boundary = index;
-    ended.finding.decisions = {scenario::render(decision, trunk_->names())};
+    for (const engine::Decision& decision : decisions) {
+        ended.finding.decisions.push_back(scenario::render(decision, trunk_->names()));
+    }
     result.findings.push_back(std::move(ended.finding));
 }
 
 /// The branch just run, again from nothing: the same stops, up to where it was left.
-Result<void> Sweep::repeat(const engine::Decision& decision) {
+Result<void> Sweep::repeat(const std::vector<engine::Decision>& decisions) {
     const engine::Session::State& branch = trunk_->session().state();
     engine::RunPlan plan = trunk_->scenario().plan;
-    plan.decisions.push_back(decision);
+    plan.decisions.insert(plan.decisions.end(), decisions.begin(), decisions.end());
     struct UpTo final : engine::Observer {
         explicit UpTo(std::uint64_t last_in) : last(last_in) {}
         bool at_stop(const engine::Stop& stop) override { return stop.index < last; }
@@ -253,7 +278,7 @@ Result<void> Sweep::repeat(const engine::Decision& decision) {
     if (again.stops != branch.outcome.stops || again.trace_hash != branch.trace.value()) {
         return fail(ErrorKind::rig, fmt::format("\"{}\", run from a snapshot, gave trace {:016x} after {} stops; run from boot in a fresh VM, {:016x} "
                                                 "after {}: the rig is not deterministic",
-                                                scenario::render(decision, trunk_->names()), branch.trace.value(), branch.outcome.stops,
+                                                scenario::render(decisions.back(), trunk_->names()), branch.trace.value(), branch.outcome.stops,
                                                 again.trace_hash, again.stops));
     }
     return {};

@@ -1,15 +1,23 @@
-// The sweep: every event at every boundary of a window, one at a time, and every single failing allocation.
+// The sweep: every event at every boundary of a window, alone or in ordered pairs, and every failing allocation.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
+#include "guest/abi/layout.hpp"
 #include "vmm/explore/sweep_result.hpp"
 #include "vmm/explore/trunk.hpp"
 #include "vmm/explore/verdict.hpp"
 
 namespace stackrig::explore {
+
+/// What a boundary is to `fast` pairs: who runs which function, in which mode, with IF and the NMI mask how, with how many pages
+/// mapped. Two boundaries alike in this need not be alike in anything else.
+[[nodiscard]] std::string situation(const Boundary& boundary, const x86::Elf& guest);
 
 /// Self-checks, for tests and for 1 run in so many.
 struct SweepChecks {
@@ -42,25 +50,50 @@ class Sweep {
         std::uint64_t refusals = 0;      ///< places that would not take it
     };
 
+    /// Something to put at a boundary, and the word for it in the coverage.
+    struct Placement {
+        engine::Decision decision;
+        std::string word;
+    };
+    /// The run behind a first placement, by single instructions.
+    struct Way {
+        std::vector<Boundary> boundaries;
+        std::optional<std::size_t> rejoined;  ///< the trunk, where it stood then
+    };
+
     [[nodiscard]] bool in_window(const Boundary& boundary) const;
     [[nodiscard]] Result<void> sweep_boundary(std::size_t index, SweepResult& result);
-    [[nodiscard]] Result<void> sweep_allocation(std::size_t index, SweepResult& result);
-    [[nodiscard]] Result<void> place(std::size_t index, const engine::Decision& decision, const std::optional<Second>& second, Cell& cell,
-                                     SweepResult& result);
+    [[nodiscard]] std::vector<Placement> placements(const Boundary& here, const Boundary* next, const std::string& after, SweepResult& result) const;
+    [[nodiscard]] std::optional<engine::FailAllocation> asked_here(const Boundary& here, const Boundary* next) const;
+    [[nodiscard]] std::map<std::string, Cell>& cells_at(const Boundary& boundary, SweepResult& result) const;
+    [[nodiscard]] Result<void> apply(const Boundary& from, const engine::Decision& decision);
+    /// From `from`, on the trunk or behind `index` of it, the last of `decisions`; the others have been taken on the way there.
+    [[nodiscard]] Result<Showing::How> place(const Boundary& from, std::size_t index, std::vector<engine::Decision> decisions,
+                                             const std::optional<Second>& second, Cell& cell, SweepResult& result);
     [[nodiscard]] Result<bool> placed(Second& second);
     [[nodiscard]] std::optional<std::string> not_applicable(const Boundary& boundary, const engine::Event& event) const;
-    [[nodiscard]] bool handles_debug(const Boundary& boundary) const;
+    [[nodiscard]] bool handles(const Boundary& boundary, abi::CpuStack stack, const std::string& handler) const;
     [[nodiscard]] Result<void> restore(const Boundary& boundary);
     [[nodiscard]] Result<Showing> branch(std::optional<Second> second, SweepResult& result);
-    [[nodiscard]] Result<void> repeat(const engine::Decision& decision);
+    [[nodiscard]] Result<void> repeat(const std::vector<engine::Decision>& decisions);
     static void count(const Showing& ended, Cell& cell);
-    void record(Showing ended, std::size_t index, const engine::Decision& decision, SweepResult& result);
+    void record(Showing ended, std::size_t index, const std::vector<engine::Decision>& decisions, SweepResult& result);
+
+    // pairs.cpp
+    void prepare_pairs();
+    [[nodiscard]] Result<void> seconds(std::size_t index, const Placement& first, Showing::How how, SweepResult& result);
+    [[nodiscard]] Result<Way> walk_on(std::size_t index, const Placement& first);
 
     std::unique_ptr<Trunk> trunk_;
     engine::SweepPlan plan_;
     SweepChecks checks_;
     std::uint64_t branches_ = 0;
     double trunk_seconds_ = 0;
+    // for pairs
+    std::vector<std::uint64_t> singles_from_;  // by boundary: single placements there and behind
+    std::vector<bool> alike_;                  // by boundary: its situation has come before
+    Visits visits_;                            // of the trunk's first visited_ boundaries
+    std::size_t visited_ = 0;
 };
 
 }  // namespace stackrig::explore

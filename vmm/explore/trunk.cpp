@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <map>
-
 #include "guest/abi/layout.hpp"
 #include "vmm/engine/tracker.hpp"
 
@@ -56,40 +54,37 @@ Result<void> Trunk::boot() {
     return {};
 }
 
-Result<Moment> Trunk::take() {
-    STACKRIG_TRY_ASSIGN(machine::Snapshot machine, snapshots_->take());
-    return Moment{std::move(machine), session_->state(), std::make_shared<Watch::State>(watch_->save())};
-}
-
-Result<void> Trunk::keep(bool after_stop) {
+Result<Boundary> Trunk::here(bool after_stop) {
     if (after_stop || !watch_state_) {
         watch_state_ = std::make_shared<Watch::State>(watch_->save());
     }
     STACKRIG_TRY_ASSIGN(machine::Snapshot machine, snapshots_->take());
     const engine::Session::State& run = session_->state();
     const machine::CpuSnapshot& cpu = machine.cpu(run.active);
-    Boundary boundary{.moment = {machine, run, watch_state_}, .cpu = run.active, .thread = run.tracker.current(run.active),
-                      .rip = Gva(cpu.regs.rip), .user_mode = (cpu.sregs.cs.selector & 3) == 3, .after_stop = after_stop};
-    by_registers_[registers_key(run)].push_back(boundaries_.size());
-    boundaries_.push_back(std::move(boundary));
-    return {};
+    const std::uint32_t thread = run.tracker.current(run.active);
+    return Boundary{.moment = {machine, run, watch_state_}, .cpu = run.active, .thread = thread, .rip = Gva(cpu.regs.rip),
+                    .user_mode = (cpu.sregs.cs.selector & 3) == 3, .after_stop = after_stop,
+                    .mapped = static_cast<std::uint32_t>(watch_->oracle().facts().mapped(oracle::ThreadId(thread)))};
+}
+
+std::uint32_t Visits::note(std::uint32_t thread, Gva rip) {
+    const std::uint32_t own = ++of_thread_[{thread, rip}];
+    const std::uint32_t all = ++of_all_[rip];
+    return thread >= cpus_ ? own : all;
 }
 
 Result<void> Trunk::step_through() {
-    std::map<std::pair<std::uint32_t, Gva>, std::uint32_t> visits;
-    std::map<Gva, std::uint32_t> visits_of_all;
+    Visits visits(scenario_.plan.guest.cpus);
     std::uint64_t stops = ~std::uint64_t{0};
     for (;;) {
         STACKRIG_TRY_ASSIGN(const bool ready, session_->poise());
         if (!ready) {
             break;
         }
-        STACKRIG_TRY(keep(session_->state().outcome.stops != stops));
-        Boundary& last = boundaries_.back();
-        // An idle thread has no name, and a place without a thread counts everybody's visits.
-        const std::uint32_t own = ++visits[{last.thread, last.rip}];
-        const std::uint32_t all = ++visits_of_all[last.rip];
-        last.occurrence = last.thread >= scenario_.plan.guest.cpus ? own : all;
+        STACKRIG_TRY_ASSIGN(Boundary boundary, here(session_->state().outcome.stops != stops));
+        boundary.occurrence = visits.note(boundary.thread, boundary.rip);
+        by_registers_[registers_key(session_->state())].push_back(boundaries_.size());
+        boundaries_.push_back(std::move(boundary));
         stops = session_->state().outcome.stops;
         STACKRIG_TRY(session_->step());
     }

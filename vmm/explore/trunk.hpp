@@ -1,6 +1,7 @@
 // The trunk of an exploration: the scenario's own run, walked once by single instructions, every boundary of it kept.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,20 @@ struct Boundary {
     std::uint32_t occurrence = 1;  ///< how often `thread` was here, from the end of boot on, counting this time
     bool user_mode = false;
     bool after_stop = false;       ///< the step before it showed a stop: a free run comes by here
+    std::uint32_t mapped = 0;      ///< pages of the thread's stack that are mapped, as of the last stop
+};
+
+/// How often each place has been passed since the end of boot.
+class Visits {
+  public:
+    explicit Visits(std::uint32_t cpus) : cpus_(cpus) {}
+    /// Counts this one. An idle thread has no name, and a place without a thread counts everybody's visits.
+    std::uint32_t note(std::uint32_t thread, Gva rip);
+
+  private:
+    std::uint32_t cpus_;  // as many threads are idle ones
+    std::map<std::pair<std::uint32_t, Gva>, std::uint32_t> of_thread_;
+    std::map<Gva, std::uint32_t> of_all_;
 };
 
 /// A place by which a boundary can be found again in another run.
@@ -48,8 +63,9 @@ class Trunk {
 
     /// Back to a boundary.
     [[nodiscard]] Result<void> restore(const Moment& moment);
-    /// Here and now, at a poised boundary of whatever run the session makes.
-    [[nodiscard]] Result<Moment> take();
+    /// Here and now, at a poised boundary of whatever run the session makes. `after_stop`: a stop was shown since the last
+    /// here(), or the run is another one. The occurrence is left to the caller.
+    [[nodiscard]] Result<Boundary> here(bool after_stop);
     /// The boundary of the trunk where the run stands as the trunk stood there, so that both have one future; called where a
     /// stop has just been shown. Differences in what is declared dead (see ignored()) do not count.
     [[nodiscard]] Result<std::optional<std::size_t>> rejoined();
@@ -69,7 +85,6 @@ class Trunk {
     Trunk(const Bench& bench, const scenario::Scenario& scenario);
     Result<void> boot();
     Result<void> step_through();
-    Result<void> keep(bool after_stop);
     [[nodiscard]] Result<bool> same_machine(const machine::Snapshot& there);
     [[nodiscard]] Result<bool> same_memory(const machine::Snapshot& there);
     [[nodiscard]] std::size_t alive_from(Pfn page) const;

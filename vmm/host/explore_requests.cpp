@@ -39,7 +39,8 @@ Json to_json(const engine::SweepPlan& plan) {
     if (plan.allocations) {
         events.push_back("alloc");
     }
-    return {{"events", events}, {"at", plan.functions}, {"user", plan.user_mode}};
+    return {{"events", events}, {"at", plan.functions}, {"user", plan.user_mode},
+            {"pairs", scenario::word_for(plan.pairs)}};
 }
 
 engine::SweepPlan sweep_plan_from(const Json& json) {
@@ -53,6 +54,7 @@ engine::SweepPlan sweep_plan_from(const Json& json) {
     }
     json.at("at").get_to(plan.functions);
     json.at("user").get_to(plan.user_mode);
+    plan.pairs = scenario::pairs_from(json.value("pairs", "none")).value_or(engine::Pairs::none);
     return plan;
 }
 

@@ -33,6 +33,12 @@ abi::Entry entry_of(std::uint64_t value) {
     return value < abi::entry_count ? static_cast<abi::Entry>(value) : abi::Entry::none;
 }
 
+/// ret_from_fork() runs with IRQs on, whether a stop shows it or not.
+void start_first_run(ThreadHistory& h) {
+    h.phase = Phase::first;
+    h.visit = {.first_return = true, .irqs_were_on = true, .irqs_seen_on = true};
+}
+
 /// Events that IF does not hold back, so that they may find the kernel's data half-written.
 bool ignores_if(abi::Entry entry) {
     return entry == abi::Entry::nmi || entry == abi::Entry::machine_check || entry == abi::Entry::debug || entry == abi::Entry::int3;
@@ -134,10 +140,7 @@ void History::follow_mode(const View& view, const CpuView& cpu) {
             arrive(t);
         }
     } else if (h.phase == Phase::never_ran) {
-        h.phase = Phase::first;
-        h.visit = {};
-        h.visit.first_return = true;
-        h.visit.irqs_were_on = true;  // ret_from_fork() runs with IRQs on
+        start_first_run(h);
     } else if (h.phase == Phase::user) {
         start_visit(t, abi::Entry::none);
         just_entered_ = t;
@@ -384,10 +387,8 @@ void History::follow_life(const View& view, const engine::MarkStop& mark, Thread
             break;
         case Mark::exec:
             h = {};
-            h.phase = Phase::first;
+            start_first_run(h);
             h.execed = true;
-            h.visit.first_return = true;
-            h.visit.irqs_were_on = true;
             break;
         case Mark::shed:
             h.shedding = true;

@@ -44,6 +44,18 @@ std::optional<Event> sweep_event(std::string_view word) {
     return event;
 }
 
+const std::vector<std::string>& pairs_words() {
+    static const std::vector<std::string> words{"none", "all", "fast"};
+    return words;
+}
+
+std::string word_for(engine::Pairs pairs) { return pairs_words()[static_cast<std::size_t>(pairs)]; }
+
+std::optional<engine::Pairs> pairs_from(std::string_view word) {
+    const auto found = std::find(pairs_words().begin(), pairs_words().end(), word);
+    return found == pairs_words().end() ? std::nullopt : std::optional(static_cast<engine::Pairs>(found - pairs_words().begin()));
+}
+
 void Loader::explore() {
     const auto table = root_.table("explore");
     if (!table) {
@@ -79,6 +91,7 @@ void Loader::explore() {
         plan.functions.push_back(item->text.text);
     }
     plan.user_mode = sweep->boolean("user").value_or(true);
+    plan.pairs = static_cast<engine::Pairs>(sweep->choice("pairs", pairs_words()).value_or(0));
     scenario_.sweep = std::move(plan);
 }
 

@@ -73,6 +73,11 @@ using Checked = tl::expected<std::vector<Scenario>, Diagnostics>;
 [[nodiscard]] const std::vector<std::string>& sweep_words();
 [[nodiscard]] std::optional<engine::Event> sweep_event(std::string_view word);
 
+/// The words of `pairs` in a sweep: none, all, fast.
+[[nodiscard]] const std::vector<std::string>& pairs_words();
+[[nodiscard]] std::string word_for(engine::Pairs pairs);
+[[nodiscard]] std::optional<engine::Pairs> pairs_from(std::string_view word);
+
 /// Names for the places of a loaded scenario, for parse_place(). `symbols` must outlive them.
 [[nodiscard]] Names names_of(const Scenario& scenario, const SymbolSource& symbols);
 

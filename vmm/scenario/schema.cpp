@@ -107,6 +107,8 @@ std::vector<SchemaKey> all_keys() {
         {"explore.sweep", "events", Type::ids, "[\"nmi\", \"irq\", \"mc\"]", "what to try", 0, 0, sweep_words(), true},
         {"explore.sweep", "at", Type::strings, "[\"do_syscall_64\"]", "functions; left out: the whole kernel"},
         {"explore.sweep", "user", Type::boolean, "true", "boundaries of user code as well"},
+        {"explore.sweep", "pairs", Type::word, "\"none\"",
+         "a second one behind each first; all: everywhere, fast: one first per function and state, which is not sound", 0, 0, pairs_words()},
         {"replay", "guest", Type::string, "\"0123456789abcdef\"", "build of the guest, 16 hex digits", 0, 0, {}, true},
         {"replay", "trace", Type::string, "\"0123456789abcdef\"", "trace hash of the run, 16 hex digits", 0, 0, {}, true},
     });

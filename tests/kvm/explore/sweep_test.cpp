@@ -1,5 +1,7 @@
 // Sweeps over small workloads: what is covered, what rejoins, what is found, and that snapshots and parts change nothing.
+#include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <gtest/gtest.h>
 
 #include "tests/kvm/fixture.hpp"
@@ -172,6 +174,101 @@ sweep = { events = ["alloc"] }
     EXPECT_EQ(total(result, "alloc").executed, result.allocations);
     EXPECT_EQ(total(result, "alloc-all").executed, result.allocations);
     EXPECT_EQ(total(result, "alloc-all").rejoined, 0u) << "a lasting failure has another future than none";
+}
+
+/// A workload small enough to put a second event behind every first one.
+std::string pairs_of(const std::string& events, const std::string& which, const std::string& at) {
+    return fmt::format(R"(
+[threads.A]
+program = ["syscall null", "spin"]
+[run]
+schedule = ["run A until user #2", "run"]
+[explore]
+sweep = {{ events = [{}], at = ["{}"], pairs = "{}" }}
+)", events, at, which);
+}
+
+/// The index of the first boundary for which `wanted` holds.
+std::uint64_t boundary_where(Sweep& sweep, const std::function<bool(const Boundary&)>& wanted) {
+    const auto& all = sweep.trunk().boundaries();
+    return static_cast<std::uint64_t>(std::find_if(all.begin(), all.end(), wanted) - all.begin());
+}
+
+TEST_F(SweepTest, ASecondEventIsPutAtEveryBoundaryBehindAFirstUntilTheTrunkIsRejoined) {
+    const auto sweep = sweep_of(scenario(pairs_of(R"("nmi", "mc")", "all", "syscall_exit_to_user_mode")),
+                                {.verify_restores = true, .repeat_every = 16});
+    const Gva function = *guest->find("syscall_exit_to_user_mode");
+    // In the first return of a new thread no stop has shown yet what a first event makes the oracle see.
+    const SweepResult result = must(sweep->run(boundary_where(*sweep, [&](const Boundary& b) { return b.rip == function; }), 1));
+    EXPECT_TRUE(result.findings.empty()) << all_findings(result);
+    EXPECT_EQ(total(result, "nmi").executed, 1u);
+    for (const char* pair : {"nmi, then mc", "mc, then nmi"}) {
+        const Cell cell = total(result, pair);
+        EXPECT_GT(cell.executed, 40u) << pair << ": a handler is longer than forty instructions";
+        EXPECT_LT(cell.executed, 200u) << pair << ": behind the handler's return the trunk is rejoined";
+        EXPECT_EQ(cell.rejoined, cell.executed) << pair;
+        EXPECT_EQ(cell.host_skipped + cell.incomplete + cell.off_schedule, 0u) << pair;
+    }
+    const Cell nested = total(result, "nmi, then nmi");
+    EXPECT_EQ(nested.executed, 0u);
+    EXPECT_GT(nested.not_applicable.at("NMIs are masked until the next IRET"), 40u);
+    EXPECT_EQ(nested.placements(), total(result, "nmi, then mc").placements()) << "every boundary is accounted for";
+    EXPECT_EQ(total(result, "mc, then mc").executed, 0u) << "no kernel survives a machine check on the #MC stack";
+    EXPECT_GT(total(result, "nmi, then any").pruned.begin()->second, 0u) << "what follows the way back to the trunk is pruned, and counted";
+}
+
+TEST_F(SweepTest, PairsInPartsAddUpToTheWhole) {
+    const scenario::Scenario& small = scenario(pairs_of(R"("nmi", "tick")", "all", "do_syscall_64"));
+    const Gva function = *guest->find("do_syscall_64");
+    const auto sweep = sweep_of(small);
+    const std::uint64_t from = boundary_where(*sweep, [&](const Boundary& b) { return b.rip == function; });
+    SweepResult parts;
+    parts.add(must(sweep->run(from + 1, 1)));
+    parts.add(must(sweep->run(from, 1)));
+    const SweepResult whole = must(sweep_of(small)->run(from, 2));
+    EXPECT_GT(whole.runs, 100u);
+    EXPECT_EQ(parts.runs, whole.runs);
+    EXPECT_EQ(parts.stops, whole.stops);
+}
+
+TEST_F(SweepTest, FastPairsSkipFirstsThatAreLikeAnEarlierOneAndSayThatThisIsNotSound) {
+    const Gva function = *guest->find("do_syscall_64");
+    const auto pairs = [&](const std::string& which) {
+        const auto sweep = sweep_of(scenario(pairs_of(R"("nmi", "mc")", which, "do_syscall_64")));
+        return must(sweep->run(boundary_where(*sweep, [&](const Boundary& b) { return b.rip == function; }), 3));
+    };
+    const SweepResult all = pairs("all");
+    const SweepResult fast = pairs("fast");
+    EXPECT_EQ(total(fast, "nmi").executed, total(all, "nmi").executed) << "single events are not pruned";
+    EXPECT_GT(total(fast, "nmi, then mc").executed, 0u);
+    EXPECT_LT(total(fast, "nmi, then mc").executed, total(all, "nmi, then mc").executed);
+    const auto pruned = total(fast, "nmi, then any").pruned;
+    EXPECT_TRUE(std::any_of(pruned.begin(), pruned.end(), [](const auto& p) { return p.first.starts_with("NOT sound"); }));
+}
+
+TEST_F(SweepTest, FailingAllocationsAreCrossedWithEventsAndWithEachOther) {
+    const auto sweep = sweep_of(scenario(R"(
+[guest]
+cache_pages = 0
+[threads.A]
+program = ["syscall null", "spin"]
+[run]
+schedule = ["run"]
+[explore]
+sweep = { events = ["nmi", "alloc"], pairs = "all" }
+)"), {.verify_restores = false, .repeat_every = 64});
+    const auto& all = sweep->trunk().boundaries();
+    std::uint64_t asking = 0;
+    while (all[asking].moment.run.allocations == all[asking + 1].moment.run.allocations) {
+        ++asking;
+    }
+    const SweepResult result = must(sweep->run(asking, 1));
+    EXPECT_TRUE(result.findings.empty()) << all_findings(result);
+    EXPECT_EQ(result.allocations, 1u);
+    for (const char* pair : {"alloc, then nmi", "alloc, then alloc", "alloc-all, then nmi"}) {
+        EXPECT_GT(total(result, pair).executed, 0u) << pair;
+        EXPECT_EQ(total(result, pair).host_skipped + total(result, pair).incomplete, 0u) << pair;
+    }
 }
 
 TEST_F(SweepTest, ARunThatIsNotCleanByItselfIsNotSwept) {
