@@ -1,9 +1,9 @@
 // Whether a run has rejoined the trunk: equal machines, but for memory that nobody will read before writing it.
 #include <algorithm>
-#include <cstring>
 #include <fmt/format.h>
 
 #include "guest/abi/layout.hpp"
+#include "vmm/base/bytes.hpp"
 #include "vmm/explore/trunk.hpp"
 
 namespace stackrig::explore {
@@ -92,7 +92,7 @@ Result<bool> Trunk::same_memory(const machine::Snapshot& there) {
         const auto is = session_->machine().memory().bytes().subspan(to_gpa(difference.page).value(), page_size);
         const auto was = snapshots_->page_of(there, difference.page);
         const std::size_t from = alive_from(difference.page);
-        if (std::memcmp(is.data() + from, was.data() + from, page_size - from) != 0) {
+        if (!same_bytes(is.subspan(from), was.subspan(from))) {
             const auto at = std::mismatch(is.begin() + static_cast<std::ptrdiff_t>(from), is.end(), was.begin() + static_cast<std::ptrdiff_t>(from)).first;
             difference_ = fmt::format("memory at {:#x} (frame {}, use {})",
                                       to_gpa(difference.page).value() + static_cast<std::size_t>(at - is.begin()), difference.page,

@@ -118,10 +118,12 @@ class Vcpu final {
   private:
     friend class Vm;
     struct Entry;  // the shared page and the watchdog's seat, at one address for their whole life
-    Vcpu(CpuId id, Fd fd, Mapping run, std::shared_ptr<Watchdog> watchdog);
+    /// `synced`: sets of registers that the kernel can leave in the shared page at each exit (KVM_CAP_SYNC_REGS).
+    Vcpu(CpuId id, Fd fd, Mapping run, std::uint64_t synced, std::shared_ptr<Watchdog> watchdog);
 
     [[nodiscard]] Result<Exit> enter_until_exit(std::chrono::milliseconds budget);
     [[nodiscard]] Result<std::optional<Exit>> reenter_to_complete();
+    void take_synced();
     [[nodiscard]] Result<void> finish(const Exit& what);
     [[nodiscard]] Result<void> finish_answer();
     [[nodiscard]] Result<void> answered(const char* call) const;
@@ -130,9 +132,10 @@ class Vcpu final {
 
     CpuId id_;
     Fd fd_;
+    std::uint64_t synced_;
     std::unique_ptr<Entry> entry_;
     std::variant<std::monostate, IoIn, MmioRead> pending_;
-    /// What was read since the last run or change: a stop is looked at from several sides.
+    /// What was read since the last run or change, or came with it: a stop is looked at from several sides.
     struct Known {
         std::optional<Regs> regs;
         std::optional<Sregs> sregs;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <bit>
 #include <cstring>
 
 #include "vmm/kvm/ioctl.hpp"
@@ -19,8 +20,9 @@ bool is_step(const Exit& exit) {
 
 }  // namespace
 
-Vcpu::Vcpu(CpuId id, Fd fd, Mapping run, std::shared_ptr<Watchdog> watchdog)
-    : id_(id), fd_(std::move(fd)), entry_(std::make_unique<Entry>(std::move(run), std::move(watchdog))) {}
+Vcpu::Vcpu(CpuId id, Fd fd, Mapping run, std::uint64_t synced, std::shared_ptr<Watchdog> watchdog)
+    : id_(id), fd_(std::move(fd)), synced_(synced & (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)),
+      entry_(std::make_unique<Entry>(std::move(run), std::move(watchdog))) {}
 Vcpu::Vcpu(Vcpu&&) noexcept = default;
 Vcpu& Vcpu::operator=(Vcpu&&) noexcept = default;
 Vcpu::~Vcpu() = default;
@@ -89,15 +91,19 @@ Result<Exit> Vcpu::enter_until_exit(std::chrono::milliseconds budget) {
 
 // With immediate_exit set, KVM_RUN does what the last exit left to do and returns EINTR before any guest
 // instruction (api.rst 5, "immediate_exit"). It returns 0 instead when that work itself exits: the outcome is
-// then given.
+// then given. Registers come along (api.rst, KVM_CAP_SYNC_REGS), which costs less than one ioctl for each set of them; with every exit
+// it would cost more, for most are OUTs, and only behind this are theirs final.
 Result<std::optional<Exit>> Vcpu::reenter_to_complete() {
     known_ = {};
     Entry& entry = *entry_;
     const std::atomic_ref immediate_exit(entry.shared().immediate_exit);
     immediate_exit.store(1, std::memory_order_relaxed);
+    entry.shared().kvm_valid_regs = synced_;
     const int result = ::ioctl(fd_.get(), KVM_RUN, 0UL);
     const int err = errno;
     immediate_exit.store(0, std::memory_order_relaxed);
+    entry.shared().kvm_valid_regs = 0;
+    take_synced();
     if (result == 0) {
         return decode(entry.run.bytes());
     }
@@ -105,6 +111,19 @@ Result<std::optional<Exit>> Vcpu::reenter_to_complete() {
         return std::nullopt;
     }
     return fail_errno(ErrorKind::rig, "KVM_RUN", err, fmt::format("(completing the last exit of {})", id_));
+}
+
+void Vcpu::take_synced() {
+    const auto& shared = entry_->shared().s.regs;
+    if ((synced_ & KVM_SYNC_X86_REGS) != 0) {
+        known_.regs = std::bit_cast<Regs>(shared.regs);
+    }
+    if ((synced_ & KVM_SYNC_X86_SREGS) != 0) {
+        known_.sregs = std::bit_cast<Sregs>(shared.sregs);
+    }
+    if ((synced_ & KVM_SYNC_X86_EVENTS) != 0) {
+        known_.events = std::bit_cast<Events>(shared.events);
+    }
 }
 
 Result<void> Vcpu::finish(const Exit& what) {

@@ -116,7 +116,8 @@ Result<Vcpu> Vm::create_vcpu(CpuId id) {
         const int fd, call(fd_, STACKRIG_IOCTL_VALUE(KVM_CREATE_VCPU), id.value(), fmt::format("({})", id)));
     Fd owned(fd);
     STACKRIG_TRY_ASSIGN(Mapping run, Mapping::of_fd(fd, run_size_));
-    return Vcpu(id, std::move(owned), std::move(run), watchdog_);
+    const int synced = call(fd_, STACKRIG_IOCTL_VALUE(KVM_CHECK_EXTENSION), KVM_CAP_SYNC_REGS).value_or(0);
+    return Vcpu(id, std::move(owned), std::move(run), static_cast<std::uint64_t>(synced), watchdog_);
 }
 
 }  // namespace stackrig::kvm

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstring>
 
+#include "vmm/base/bytes.hpp"
 #include "vmm/x86/paging.hpp"
 
 namespace stackrig::machine {
@@ -16,9 +17,6 @@ constexpr kvm::SlotId ram_slot{0};
 constexpr std::uint64_t cr4_pge = 1u << 7;
 
 using Page = std::array<std::byte, page_size>;
-
-// Not ==: over std::byte that is a loop over bytes.
-bool same(const Page& a, const Page& b) { return std::memcmp(a.data(), b.data(), page_size) == 0; }
 
 }  // namespace
 
@@ -87,7 +85,7 @@ Result<Snapshot> Snapshots::take() {
     bool tables_changed = false;
     for (std::size_t i = 0; i < suspects_.size(); ++i) {
         const Page& is = own_bytes(suspects_[i], room);
-        if (!same(is, *current_[i])) {
+        if (!same_bytes(is, *current_[i])) {
             current_[i] = std::make_shared<Page>(is);
             tables_changed = tables_changed || tables_.contains(suspects_[i]);
         }
@@ -128,7 +126,7 @@ Result<void> Snapshots::restore(const Snapshot& to) {
     Page room;
     for (std::size_t i = 0; i < suspects_.size(); ++i) {
         const Page& want = wanted(to, i);
-        if (!same(own_bytes(suspects_[i], room), want)) {
+        if (!same_bytes(own_bytes(suspects_[i], room), want)) {
             STACKRIG_TRY(put(suspects_[i], want));
             tables_changed = tables_changed || tables_.contains(suspects_[i]);
         }
@@ -169,7 +167,7 @@ Result<std::vector<Snapshots::Difference>> Snapshots::differing(const Snapshot& 
     for (std::size_t i = 0; i < suspects_.size() && found.size() < most; ++i) {
         const Page& is = own_bytes(suspects_[i], room);
         const Page& want = wanted(than, i);
-        if (!same(is, want)) {
+        if (!same_bytes(is, want)) {
             const auto at = std::mismatch(is.begin(), is.end(), want.begin()).first;
             found.push_back({to_pfn(machine_.memory().base() + suspects_[i] * page_size), static_cast<std::size_t>(at - is.begin())});
         }
@@ -189,7 +187,7 @@ Result<std::string> Snapshots::verify(const Snapshot& should_be) const {
         const std::int32_t suspect = suspect_at_[page];
         const Page& want = suspect < 0 ? base_page(page) : wanted(should_be, static_cast<std::size_t>(suspect));
         const Page& is = own_bytes(page, room);
-        if (!same(is, want)) {
+        if (!same_bytes(is, want)) {
             const auto at = static_cast<std::size_t>(std::mismatch(is.begin(), is.end(), want.begin()).first - is.begin());
             return fmt::format("{:#x} holds {:#04x} instead of {:#04x}{}", page * page_size + at, std::to_integer<unsigned>(is[at]),
                                std::to_integer<unsigned>(want[at]), suspect < 0 ? ", and nobody was seen to write there" : "");

@@ -3,7 +3,8 @@
 #include "vmm/oracle/view.hpp"
 
 #include <algorithm>
-#include <cstring>
+
+#include "vmm/base/bytes.hpp"
 
 namespace stackrig::oracle {
 namespace {
@@ -17,10 +18,6 @@ template <class T>
 bool read_array(const PhysMemory& memory, Gpa from, std::uint32_t count, std::vector<T>& into) {
     into.resize(count);
     return memory.read(from, std::as_writable_bytes(std::span(into)));
-}
-
-bool same_bytes(std::span<const std::byte> a, std::span<const std::byte> b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 /// FNV-1a over words; never 0, which stands for "no list seen yet".
