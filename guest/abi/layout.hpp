@@ -13,7 +13,7 @@ inline constexpr std::uint64_t page_bytes = 4096;
 // [0, 64K) is left unused so that a null pointer in physical space is never valid data.
 inline constexpr std::uint64_t boot_params_pa = 0x10000;  ///< BootParams, written by the VMM; EBX at entry points here
 inline constexpr std::uint64_t kernel_load_pa = 0x100000;  ///< the ELF's first segment
-inline constexpr std::uint64_t default_ram_bytes = 16u << 20;
+inline constexpr std::uint64_t default_ram_bytes = 4u << 20;
 
 // --- Kernel half, as Linux lays it out (Documentation/arch/x86/x86_64/mm.rst) ------------------------------
 inline constexpr std::uint64_t direct_map_base = 0xffff888000000000;  ///< all RAM: va = base + pa, RW, NX

@@ -44,6 +44,7 @@ Result<void> Memory::write(Gpa to, std::span<const std::byte> from) {
     if (from.empty()) {
         return {};
     }
+    ++host_writes_;
     const std::uint64_t offset = to - base_;
     std::memcpy(mapping_.bytes().data() + offset, from.data(), from.size());
     for (std::uint64_t page = offset / page_size; page <= (offset + from.size() - 1) / page_size; ++page) {

@@ -62,6 +62,8 @@ class Memory final {
 
     /// One bit per page from base(), set by write(): bit n of word n / 64.
     [[nodiscard]] std::span<const std::uint64_t> host_written() const { return host_written_; }
+    /// How often write() has been called.
+    [[nodiscard]] std::uint64_t host_writes() const { return host_writes_; }
     void forget_host_written() { host_written_.assign(host_written_.size(), 0); }
 
   private:
@@ -69,6 +71,7 @@ class Memory final {
     Gpa base_;
     Mapping mapping_;
     std::vector<std::uint64_t> host_written_;
+    std::uint64_t host_writes_ = 0;
 };
 
 }  // namespace stackrig::kvm

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <variant>
+#include <vector>
 
 #include "vmm/base/result.hpp"
 #include "vmm/base/types.hpp"
@@ -57,7 +58,13 @@ class Vcpu final {
     /// the old instruction on top of the new state.
     [[nodiscard]] Result<void> abandon_pending();
 
+    /// How often the guest was entered, or its last instruction finished: while it stays the same, so does what a guest can change.
+    [[nodiscard]] std::uint64_t entries() const { return entries_; }
+
     // --- state ---
+
+    /// What is read next comes from KVM, also where it should be known: for who checks that.
+    void forget() { known_ = {}; }
 
     [[nodiscard]] Result<Regs> regs() const;
     /// Drops RFLAGS.TF unless RIP is where arm_single_step() was called (F5): arm after it, not before.
@@ -140,8 +147,11 @@ class Vcpu final {
         std::optional<Regs> regs;
         std::optional<Sregs> sregs;
         std::optional<Events> events;
+        std::optional<DebugRegs> debug;
+        std::vector<Msr> msrs;  // those asked for last
     };
     mutable Known known_;
+    std::uint64_t entries_ = 0;
 };
 
 }  // namespace stackrig::kvm

@@ -69,6 +69,7 @@ Result<Exit> Vcpu::enter_until_exit(std::chrono::milliseconds budget) {
     entry.watchdog->enter(entry.seat, budget);
     int result = 0;
     bool expired = false;
+    ++entries_;
     do {
         result = ::ioctl(fd_.get(), KVM_RUN, 0UL);
         if (result == 0 || errno != EINTR) {
@@ -95,6 +96,7 @@ Result<Exit> Vcpu::enter_until_exit(std::chrono::milliseconds budget) {
 // it would cost more, for most are OUTs, and only behind this are theirs final.
 Result<std::optional<Exit>> Vcpu::reenter_to_complete() {
     known_ = {};
+    ++entries_;
     Entry& entry = *entry_;
     const std::atomic_ref immediate_exit(entry.shared().immediate_exit);
     immediate_exit.store(1, std::memory_order_relaxed);

@@ -1,6 +1,7 @@
 // Vcpu: reading and writing its state.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "vmm/kvm/flex_buffer.hpp"
@@ -11,6 +12,8 @@ namespace stackrig::kvm {
 namespace {
 
 constexpr std::uint32_t msr_tsc = 0x10;
+constexpr std::uint64_t rflags_fixed = 1u << 1;  // reads as 1 (SDM 1 figure 3-8)
+constexpr std::uint64_t rflags_tf = 1u << 8;
 
 constexpr std::uint8_t tss_available = 9;  // of a 64-bit TSS (SDM 3A table 3-2)
 constexpr std::uint8_t tss_busy = 11;
@@ -52,8 +55,15 @@ using MsrBuffer = FlexBuffer<::kvm_msrs, Msr>;
 Result<Regs> Vcpu::regs() const { return get(known_.regs, fd_, STACKRIG_IOCTL(::kvm_regs, KVM_GET_REGS)); }
 
 Result<void> Vcpu::set_regs(const Regs& regs) {
-    STACKRIG_TRY(about_to_change("KVM_SET_REGS"));
-    return set(fd_, STACKRIG_IOCTL(::kvm_regs, KVM_SET_REGS), regs);
+    STACKRIG_TRY(answered("KVM_SET_REGS"));
+    known_.regs.reset();
+    known_.events.reset();  // a pending exception is forgotten
+    STACKRIG_TRY(set(fd_, STACKRIG_IOCTL(::kvm_regs, KVM_SET_REGS), regs));
+    if ((regs.rflags & rflags_tf) == 0) {
+        known_.regs = regs;
+        known_.regs->rflags |= rflags_fixed;
+    }
+    return {};
 }
 
 Result<Sregs> Vcpu::sregs() const { return get(known_.sregs, fd_, STACKRIG_IOCTL(::kvm_sregs, KVM_GET_SREGS)); }
@@ -75,18 +85,20 @@ Result<Events> Vcpu::events() const {
 }
 
 Result<void> Vcpu::set_events(const Events& events) {
-    STACKRIG_TRY(about_to_change("KVM_SET_VCPU_EVENTS"));
+    STACKRIG_TRY(answered("KVM_SET_VCPU_EVENTS"));
+    known_.events.reset();
     Events all = events;
     all.flags |= KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
     return set(fd_, STACKRIG_IOCTL(::kvm_vcpu_events, KVM_SET_VCPU_EVENTS), all);
 }
 
 Result<DebugRegs> Vcpu::debug_regs() const {
-    return get<DebugRegs>(fd_, STACKRIG_IOCTL(::kvm_debugregs, KVM_GET_DEBUGREGS));
+    return get(known_.debug, fd_, STACKRIG_IOCTL(::kvm_debugregs, KVM_GET_DEBUGREGS));
 }
 
 Result<void> Vcpu::set_debug_regs(const DebugRegs& regs) {
-    STACKRIG_TRY(about_to_change("KVM_SET_DEBUGREGS"));
+    STACKRIG_TRY(answered("KVM_SET_DEBUGREGS"));
+    known_.debug.reset();
     return set(fd_, STACKRIG_IOCTL(::kvm_debugregs, KVM_SET_DEBUGREGS), regs);
 }
 
@@ -105,6 +117,11 @@ Result<void> Vcpu::set_xsave(const Xsave& xsave) {
 }
 
 Result<void> Vcpu::get_msrs(std::span<Msr> msrs) const {
+    const auto same_index = [](const Msr& a, const Msr& b) { return a.index == b.index; };
+    if (std::equal(msrs.begin(), msrs.end(), known_.msrs.begin(), known_.msrs.end(), same_index)) {
+        std::copy(known_.msrs.begin(), known_.msrs.end(), msrs.begin());
+        return {};
+    }
     MsrBuffer buffer{std::span<const Msr>(msrs)};
     buffer.head()->nmsrs = static_cast<std::uint32_t>(msrs.size());
     STACKRIG_TRY_ASSIGN(const int count, call(fd_, STACKRIG_IOCTL(::kvm_msrs, KVM_GET_MSRS), buffer.head()));
@@ -114,6 +131,8 @@ Result<void> Vcpu::get_msrs(std::span<Msr> msrs) const {
                                 msrs.size(), msrs[static_cast<std::size_t>(count)].index));
     }
     buffer.copy_to(msrs);
+    const bool ticks = std::any_of(msrs.begin(), msrs.end(), [](const Msr& msr) { return msr.index == msr_tsc; });
+    known_.msrs.assign(msrs.begin(), ticks ? msrs.begin() : msrs.end());
     return {};
 }
 

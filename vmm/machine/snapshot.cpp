@@ -48,6 +48,10 @@ const Snapshots::Page& Snapshots::wanted(const Snapshot& snapshot, std::size_t s
     return suspect < snapshot.pages_.size() ? *snapshot.pages_[suspect] : base_page(suspects_[suspect]);
 }
 
+Snapshots::PageRef Snapshots::ref(const Snapshot& snapshot, std::size_t suspect) const {
+    return suspect < snapshot.pages_.size() ? snapshot.pages_[suspect] : PageRef(base_, &base_page(suspects_[suspect]));
+}
+
 const Snapshots::Page& Snapshots::own_bytes(std::size_t page, Page& room) const {
     const std::byte* const ram = machine_.memory().bytes().data() + page * page_size;
     if (!machine_.patches().on_page(page)) {
@@ -57,7 +61,20 @@ const Snapshots::Page& Snapshots::own_bytes(std::size_t page, Page& room) const 
     return room;
 }
 
+/// Stays the same as long as neither a guest nor the host can have written to RAM. put() is not counted.
+std::uint64_t Snapshots::changes() const {
+    std::uint64_t count = machine_.memory().host_writes();
+    for (std::uint32_t i = 0; i < machine_.cpus(); ++i) {
+        count += machine_.vcpu(CpuId{i}).entries();
+    }
+    return count;
+}
+
 Result<void> Snapshots::look_for_suspects() {
+    if (looked_at_ == changes()) {
+        return {};
+    }
+    looked_at_ = changes();
     STACKRIG_TRY(machine_.vm().take_dirty_log(ram_slot, log_));
     const auto host_written = machine_.memory().host_written();
     for (std::size_t word = 0; word < log_.size(); ++word) {
@@ -123,15 +140,18 @@ Result<void> Snapshots::restore(const Snapshot& to) {
     }
     // A table that was linked since the last look, and is known only then, has a parent that changes with this restore.
     bool tables_changed = false;
+    const bool still = held_at_ == changes();
     Page room;
     for (std::size_t i = 0; i < suspects_.size(); ++i) {
         const Page& want = wanted(to, i);
-        if (!same_bytes(own_bytes(suspects_[i], room), want)) {
+        const bool held = still && held_[i] && current_[i].get() == &want;
+        if (!held && !same_bytes(own_bytes(suspects_[i], room), want)) {
             STACKRIG_TRY(put(suspects_[i], want));
             tables_changed = tables_changed || tables_.contains(suspects_[i]);
         }
-        current_[i] = i < to.pages_.size() ? to.pages_[i] : PageRef(base_, &base_page(suspects_[i]));
+        current_[i] = ref(to, i);
     }
+    held_at_.reset();
     if (tables_changed) {
         STACKRIG_TRY(flush_translations());
     }
@@ -164,10 +184,15 @@ Result<std::vector<Snapshots::Difference>> Snapshots::differing(const Snapshot& 
     STACKRIG_TRY(look_for_suspects());
     std::vector<Difference> found;
     Page room;
+    held_.assign(suspects_.size(), false);
+    held_at_ = changes();
     for (std::size_t i = 0; i < suspects_.size() && found.size() < most; ++i) {
         const Page& is = own_bytes(suspects_[i], room);
         const Page& want = wanted(than, i);
-        if (!same_bytes(is, want)) {
+        held_[i] = same_bytes(is, want);
+        if (held_[i]) {
+            current_[i] = ref(than, i);
+        } else {
             const auto at = std::mismatch(is.begin(), is.end(), want.begin()).first;
             found.push_back({to_pfn(machine_.memory().base() + suspects_[i] * page_size), static_cast<std::size_t>(at - is.begin())});
         }
@@ -194,7 +219,8 @@ Result<std::string> Snapshots::verify(const Snapshot& should_be) const {
         }
     }
     for (std::uint32_t i = 0; i < machine_.cpus(); ++i) {
-        const kvm::Vcpu& vcpu = machine_.vcpu(CpuId{i});
+        kvm::Vcpu& vcpu = machine_.vcpu(CpuId{i});
+        vcpu.forget();
         STACKRIG_TRY_ASSIGN(const CpuSnapshot cpu, capture(vcpu));
         if (std::string what = machine::differences(cpu, should_be.cpus_[i]); !what.empty()) {
             return fmt::format("{}: {}", CpuId{i}, what);

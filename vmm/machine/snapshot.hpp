@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -75,8 +76,10 @@ class Snapshots {
     using PageRef = Snapshot::PageRef;
     explicit Snapshots(Machine& machine) : machine_(machine), tables_(machine.memory().pages()) {}
     [[nodiscard]] Result<void> look_for_suspects();
+    [[nodiscard]] std::uint64_t changes() const;
     [[nodiscard]] const Page& base_page(std::size_t page) const;
     [[nodiscard]] const Page& wanted(const Snapshot& snapshot, std::size_t suspect) const;
+    [[nodiscard]] PageRef ref(const Snapshot& snapshot, std::size_t suspect) const;
     /// The guest's own bytes of a page: those in RAM, or a copy without patches.
     [[nodiscard]] const Page& own_bytes(std::size_t page, Page& room) const;
     [[nodiscard]] Result<void> put(std::size_t page, const Page& bytes);
@@ -87,8 +90,11 @@ class Snapshots {
     std::vector<kvm::Fpu> fpus_;
     std::vector<std::size_t> suspects_;      // pages by number from the first of RAM, in the order they were found
     std::vector<std::int32_t> suspect_at_;   // by page: index into suspects_, or -1
-    std::vector<PageRef> current_;           // parallel to suspects_: what the page held at the last take() or restore()
+    std::vector<PageRef> current_;           // parallel to suspects_: what the page was last seen to hold
+    std::vector<bool> held_;                 // parallel to suspects_: it held that when changes() was held_at_
+    std::optional<std::uint64_t> held_at_;
     std::vector<std::uint64_t> log_;
+    std::optional<std::uint64_t> looked_at_;  // changes() at the last look for suspects
     TablePages tables_;
     std::size_t roots_followed_ = 0;  // of Machine::roots()
 };
