@@ -88,15 +88,15 @@ std::size_t Trunk::alive_from(Pfn page) const {
 Result<bool> Trunk::same_memory(const machine::Snapshot& there) {
     STACKRIG_TRY_ASSIGN(const auto differing, snapshots_->differing(there, most_pages));
     const oracle::View& view = watch_->oracle().view();
-    for (const machine::Snapshots::Difference& difference : differing) {
-        const auto is = session_->machine().memory().bytes().subspan(to_gpa(difference.page).value(), page_size);
-        const auto was = snapshots_->page_of(there, difference.page);
-        const std::size_t from = alive_from(difference.page);
+    for (const Pfn page : differing) {
+        const auto is = session_->machine().memory().bytes().subspan(to_gpa(page).value(), page_size);
+        const auto was = snapshots_->page_of(there, page);
+        const std::size_t from = alive_from(page);
         if (!same_bytes(is.subspan(from), was.subspan(from))) {
             const auto at = std::mismatch(is.begin() + static_cast<std::ptrdiff_t>(from), is.end(), was.begin() + static_cast<std::ptrdiff_t>(from)).first;
             difference_ = fmt::format("memory at {:#x} (frame {}, use {})",
-                                      to_gpa(difference.page).value() + static_cast<std::size_t>(at - is.begin()), difference.page,
-                                      static_cast<unsigned>(view.use(difference.page)));
+                                      to_gpa(page).value() + static_cast<std::size_t>(at - is.begin()), page,
+                                      static_cast<unsigned>(view.use(page)));
             return false;
         }
     }

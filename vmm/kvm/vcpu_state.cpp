@@ -57,7 +57,9 @@ Result<Regs> Vcpu::regs() const { return get(known_.regs, fd_, STACKRIG_IOCTL(::
 Result<void> Vcpu::set_regs(const Regs& regs) {
     STACKRIG_TRY(answered("KVM_SET_REGS"));
     known_.regs.reset();
-    known_.events.reset();  // a pending exception is forgotten
+    if (known_.events && known_.events->exception.pending != 0) {
+        known_.events.reset();  // KVM_SET_REGS makes it forget a pending exception
+    }
     STACKRIG_TRY(set(fd_, STACKRIG_IOCTL(::kvm_regs, KVM_SET_REGS), regs));
     if ((regs.rflags & rflags_tf) == 0) {
         known_.regs = regs;

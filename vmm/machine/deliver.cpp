@@ -75,14 +75,18 @@ class HandlerTrap {
 
 /// What the guest finds at the boundary while the event is delivered. An event that the CPU holds back lets the instruction there
 /// run first, so a breakpoint's HLT must not lie over it; #BP is an INT3 there.
-Result<std::optional<Patches::Shown>> prepare_boundary(Machine& machine, Delivery how, Result<Gpa> boundary) {
+Result<std::optional<Patches::Shown>> prepare_boundary(Machine& machine, Delivery how, const AddressSpace& space, Gva boundary) {
     if (how == Delivery::int3) {
-        STACKRIG_TRY_ASSIGN(const Gpa at, boundary);
+        STACKRIG_TRY_ASSIGN(const Gpa at, space.physical(boundary));
         STACKRIG_TRY_ASSIGN(auto shown, machine.patches().show(at, opcode_int3));
         return std::optional(std::move(shown));
     }
-    if (boundary && machine.patches().contains(*boundary)) {
-        STACKRIG_TRY_ASSIGN(auto shown, machine.patches().show_original(*boundary));
+    if (machine.patches().empty()) {
+        return std::optional<Patches::Shown>();
+    }
+    const auto at = space.physical(boundary);
+    if (at && machine.patches().contains(*at)) {
+        STACKRIG_TRY_ASSIGN(auto shown, machine.patches().show_original(*at));
         return std::optional(std::move(shown));
     }
     return std::optional<Patches::Shown>();
@@ -137,8 +141,8 @@ Result<Landing> deliver(Machine& machine, CpuId cpu, const NativeEvent& event, s
     STACKRIG_TRY_ASSIGN(const Gva held_back, held_back_until(machine, cpu, boundary));
     STACKRIG_TRY_ASSIGN(const Gva handler, idt_handler(machine, cpu, vector));
     STACKRIG_TRY_ASSIGN(const Gpa handler_at, space.physical(handler));
+    STACKRIG_TRY_ASSIGN(auto shown, prepare_boundary(machine, event.how, space, boundary));
     STACKRIG_TRY_ASSIGN(HandlerTrap trap, HandlerTrap::set(machine, handler_at));
-    STACKRIG_TRY_ASSIGN(auto shown, prepare_boundary(machine, event.how, space.physical(boundary)));
     STACKRIG_TRY(queue(machine, cpu, event));
     STACKRIG_TRY_ASSIGN(const kvm::Exit exit, vcpu.run(budget));
     if (shown) {

@@ -28,6 +28,7 @@ class Patches final : public PhysMemory {
     /// Error: rig, when `at` is outside RAM or already patched with another opcode.
     [[nodiscard]] Result<void> place(Gpa at, std::uint8_t opcode);
     [[nodiscard]] Result<void> lift(Gpa at);
+    [[nodiscard]] bool empty() const { return patches_.empty(); }
     [[nodiscard]] bool contains(Gpa at) const { return patches_.contains(at.value()); }
 
     /// What the guest finds at one address for as long as this lives, whatever the patches there say.

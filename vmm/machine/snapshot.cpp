@@ -144,12 +144,14 @@ Result<void> Snapshots::restore(const Snapshot& to) {
     Page room;
     for (std::size_t i = 0; i < suspects_.size(); ++i) {
         const Page& want = wanted(to, i);
-        const bool held = still && held_[i] && current_[i].get() == &want;
-        if (!held && !same_bytes(own_bytes(suspects_[i], room), want)) {
+        const bool known = current_[i].get() == &want;
+        if (!(known && still && held_[i]) && !same_bytes(own_bytes(suspects_[i], room), want)) {
             STACKRIG_TRY(put(suspects_[i], want));
             tables_changed = tables_changed || tables_.contains(suspects_[i]);
         }
-        current_[i] = ref(to, i);
+        if (!known) {
+            current_[i] = ref(to, i);
+        }
     }
     held_at_.reset();
     if (tables_changed) {
@@ -180,9 +182,9 @@ Result<void> Snapshots::flush_translations() {
     return {};
 }
 
-Result<std::vector<Snapshots::Difference>> Snapshots::differing(const Snapshot& than, std::size_t most) {
+Result<std::vector<Pfn>> Snapshots::differing(const Snapshot& than, std::size_t most) {
     STACKRIG_TRY(look_for_suspects());
-    std::vector<Difference> found;
+    std::vector<Pfn> found;
     Page room;
     held_.assign(suspects_.size(), false);
     held_at_ = changes();
@@ -190,11 +192,10 @@ Result<std::vector<Snapshots::Difference>> Snapshots::differing(const Snapshot& 
         const Page& is = own_bytes(suspects_[i], room);
         const Page& want = wanted(than, i);
         held_[i] = same_bytes(is, want);
-        if (held_[i]) {
+        if (held_[i] && current_[i].get() != &want) {
             current_[i] = ref(than, i);
-        } else {
-            const auto at = std::mismatch(is.begin(), is.end(), want.begin()).first;
-            found.push_back({to_pfn(machine_.memory().base() + suspects_[i] * page_size), static_cast<std::size_t>(at - is.begin())});
+        } else if (!held_[i]) {
+            found.push_back(to_pfn(machine_.memory().base() + suspects_[i] * page_size));
         }
     }
     return found;

@@ -53,13 +53,8 @@ class Snapshots {
     /// say. Before restore(), for it changes CR4 for a moment.
     [[nodiscard]] Result<void> flush_translations();
 
-    /// A page that is not as in a snapshot, and the first byte that differs.
-    struct Difference {
-        Pfn page;
-        std::size_t offset = 0;
-    };
-    /// What differs from `than` now, in RAM. At most `most` pages.
-    [[nodiscard]] Result<std::vector<Difference>> differing(const Snapshot& than, std::size_t most);
+    /// The pages of RAM that are not as in `than` now. At most `most`.
+    [[nodiscard]] Result<std::vector<Pfn>> differing(const Snapshot& than, std::size_t most);
 
     /// The bytes of a page in a snapshot.
     [[nodiscard]] std::span<const std::byte> page_of(const Snapshot& snapshot, Pfn page) const;
