@@ -3,7 +3,9 @@
 #include <benchmark/benchmark.h>
 #include <chrono>
 #include <cstdlib>
+#include <fmt/format.h>
 #include <memory>
+#include <sys/resource.h>
 
 #include "vmm/engine/runner.hpp"
 #include "vmm/explore/single.hpp"
@@ -18,17 +20,26 @@ using Clock = std::chrono::steady_clock;
 constexpr CpuId cpu0{0};
 constexpr std::chrono::milliseconds patience{1000};
 
-const char* const workload = R"(
+/// One thread that makes so many system calls, then user mode for ever.
+std::string workload(unsigned calls, bool every_instruction) {
+    std::string program;
+    for (unsigned i = 0; i < calls; ++i) {
+        program += R"("syscall null", )";
+    }
+    return fmt::format(R"(
 schema = 1
 name   = "bench"
-why    = "One thread, one system call, then user mode for ever."
+why    = "System calls of one thread."
 [threads.A]
-program = ["syscall null", "spin"]
+program = [{}"spin"]
 [run]
 schedule = ["run"]
+check = "{}"
 [explore]
-sweep = { events = ["nmi", "mc", "db", "irq", "device", "tick"] }
-)";
+sweep = {{ events = ["nmi", "mc", "db", "irq", "device", "tick"] }}
+)",
+                       program, every_instruction ? "instruction" : "stop");
+}
 
 double microseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::micro>(Clock::now() - start).count(); }
 
@@ -45,7 +56,7 @@ struct Rig {
     scenario::Scenario scenario;
     std::unique_ptr<explore::Sweep> sweep;
 
-    static std::unique_ptr<Rig> make(benchmark::State& state) {
+    static std::unique_ptr<Rig> make(benchmark::State& state, unsigned calls = 1, bool every_instruction = false) {
         const char* path = std::getenv("STACKRIG_GUEST");
         auto system = kvm::System::open();
         auto guest = x86::Elf::load(path != nullptr ? path : "guest.elf");
@@ -54,7 +65,7 @@ struct Rig {
             return nullptr;
         }
         auto rig = std::unique_ptr<Rig>(new Rig(std::move(*system), std::move(*guest)));
-        auto checked = scenario::check(workload, "bench.toml", explore::GuestSymbols(rig->guest));
+        auto checked = scenario::check(workload(calls, every_instruction), "bench.toml", explore::GuestSymbols(rig->guest));
         if (!checked) {
             state.SkipWithError(scenario::render(checked.error()).c_str());
             return nullptr;
@@ -120,19 +131,47 @@ void injected_run_exit_equivalents(benchmark::State& state) {
     state.counters["exit_us"] = exit;
 }
 
-/// 500 boundaries, six kinds of events, checks at each stop; the trunk's walk included, the host's start not.
-void sweep_of_500_boundaries_seconds(benchmark::State& state) {
+/// 500 boundaries, six kinds of events; the trunk's walk included, the host's start not.
+void sweep_of_500_boundaries(benchmark::State& state, bool every_instruction) {
     for (auto _ : state) {
         const auto start = Clock::now();
-        const auto rig = Rig::make(state);
+        const auto rig = Rig::make(state, 1, every_instruction);
         if (!rig) {
             return;
         }
-        const std::uint64_t first = rig->sweep->boundaries() / 4;
-        const auto result = rig->sweep->run(first, 500);
+        const auto result = rig->sweep->run(rig->sweep->boundaries() / 4, 500);
         state.counters["seconds"] = microseconds_since(start) / 1e6;
         state.counters["runs"] = result ? static_cast<double>(result->runs) : 0;
         state.counters["suspect_pages"] = static_cast<double>(rig->sweep->trunk().snapshots().suspects());
+    }
+}
+
+/// What this process has had in memory at most, in MiB.
+double peak_mib() {
+    rusage usage{};
+    (void)getrusage(RUSAGE_SELF, &usage);
+    return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+/// Windows of which one is longer than the other: the price of a boundary must not depend on it, and its snapshots must fit.
+void longer_window(benchmark::State& state) {
+    for (auto _ : state) {
+        for (const unsigned calls : {1u, 2u, 4u}) {
+            const auto start = Clock::now();
+            const auto rig = Rig::make(state, calls);
+            if (!rig) {
+                return;
+            }
+            const auto boundaries = static_cast<double>(rig->sweep->boundaries());
+            const double walked = microseconds_since(start);
+            const auto swept = Clock::now();
+            (void)rig->sweep->run(rig->sweep->boundaries() / 2, 200);
+            const std::string of = fmt::format("_of_{}_calls", calls);
+            state.counters["boundaries" + of] = boundaries;
+            state.counters["walk_us_per_boundary" + of] = walked / boundaries;
+            state.counters["sweep_us_per_boundary" + of] = microseconds_since(swept) / 200;
+        }
+        state.counters["peak_mib"] = peak_mib();
     }
 }
 
@@ -176,6 +215,8 @@ void checked_step_ratio(benchmark::State& state) {
 
 BENCHMARK(checked_step_ratio)->Iterations(1)->Unit(benchmark::kMillisecond);
 BENCHMARK(injected_run_exit_equivalents)->Iterations(1)->Unit(benchmark::kMillisecond);
-BENCHMARK(sweep_of_500_boundaries_seconds)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(sweep_of_500_boundaries, checked_at_stops, false)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(sweep_of_500_boundaries, checked_at_each_instruction, true)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK(longer_window)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace

@@ -16,10 +16,9 @@ constexpr const char* by_likeness = "NOT sound (fast): thread, function, IF, NMI
 
 }  // namespace
 
-std::string situation(const Boundary& boundary, const x86::Elf& guest) {
+std::string situation(const Boundary& boundary) {
     const machine::CpuSnapshot& cpu = boundary.moment.machine.cpu(boundary.cpu);
-    const std::string place = guest.describe(boundary.rip);
-    return fmt::format("{} {} {} {} {} {} {}", boundary.cpu, boundary.thread, place.substr(0, place.find('+')), boundary.user_mode,
+    return fmt::format("{} {} {} {} {} {} {}", boundary.cpu, boundary.thread, boundary.function, boundary.user_mode,
                        (cpu.regs.rflags & x86::rflags::interrupt) != 0, cpu.events.nmi.masked, boundary.mapped);
 }
 
@@ -30,7 +29,7 @@ void Sweep::prepare_pairs() {
     const std::vector<Boundary>& all = trunk_->boundaries();
     std::set<std::string> known;
     for (const Boundary& boundary : all) {
-        alike_.push_back(!known.insert(situation(boundary, trunk_->bench().guest)).second);
+        alike_.push_back(!known.insert(situation(boundary)).second);
     }
     singles_from_.resize(all.size() + 1);
     SweepResult nowhere;

@@ -21,11 +21,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-std::string function_of(const x86::Elf& guest, Gva address) {
-    const std::string text = guest.describe(address);
-    return text.substr(0, text.find('+'));
-}
-
 std::uint64_t msr(const machine::CpuSnapshot& cpu, std::uint32_t index) {
     const auto found = std::find_if(cpu.msrs.begin(), cpu.msrs.end(), [index](const kvm::Msr& m) { return m.index == index; });
     return found == cpu.msrs.end() ? 0 : found->value;
@@ -55,8 +50,7 @@ bool Sweep::in_window(const Boundary& boundary) const {
     if (boundary.user_mode) {
         return plan_.user_mode && plan_.functions.empty();
     }
-    return plan_.functions.empty() || std::find(plan_.functions.begin(), plan_.functions.end(),
-                                                function_of(trunk_->bench().guest, boundary.rip)) != plan_.functions.end();
+    return plan_.functions.empty() || std::find(plan_.functions.begin(), plan_.functions.end(), boundary.function) != plan_.functions.end();
 }
 
 /// From the first instruction of `handler` to its IRET, on an IST stack of its own.
@@ -64,7 +58,7 @@ bool Sweep::handles(const Boundary& boundary, abi::CpuStack stack, const std::st
     const std::uint64_t top = abi::cpu_stack_top(boundary.cpu.value(), stack);
     const std::uint64_t base = top - abi::cpu_stack_pages[static_cast<std::size_t>(stack)] * abi::page_bytes;
     const std::uint64_t rsp = boundary.moment.machine.cpu(boundary.cpu).regs.rsp;
-    return (rsp >= base && rsp < top) || function_of(trunk_->bench().guest, boundary.rip) == handler;
+    return (rsp >= base && rsp < top) || boundary.function == handler;
 }
 
 std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const engine::Event& event) const {
@@ -97,7 +91,7 @@ Result<SweepResult> Sweep::run(std::uint64_t first, std::uint64_t count) {
 }
 
 std::map<std::string, Cell>& Sweep::cells_at(const Boundary& boundary, SweepResult& result) const {
-    return result.coverage[function_of(trunk_->bench().guest, boundary.rip)];
+    return result.coverage[boundary.function];
 }
 
 Result<void> Sweep::sweep_boundary(std::size_t index, SweepResult& result) {
@@ -120,12 +114,12 @@ Result<void> Sweep::sweep_boundary(std::size_t index, SweepResult& result) {
 /// All that can be put at `here`; what cannot is counted with its reason. `after`: the words for what has been put before.
 std::vector<Sweep::Placement> Sweep::placements(const Boundary& here, const Boundary* next, const std::string& after, SweepResult& result) const {
     std::vector<Placement> all;
+    const engine::Place at = place_of(here, trunk_->scenario().plan);
     for (const engine::Event& event : plan_.events) {
         if (const auto why_not = not_applicable(here, event)) {
             ++cells_at(here, result)[after + event.text].not_applicable[*why_not];
             continue;
         }
-        const engine::Place at = place_of(here, trunk_->scenario().plan, trunk_->bench().guest);
         all.push_back({{engine::InjectAt{at, event}, ""}, after + event.text});
     }
     auto failure = plan_.allocations ? asked_here(here, next) : std::nullopt;

@@ -17,7 +17,7 @@ namespace stackrig::explore {
 
 /// What a boundary is to `fast` pairs: who runs which function, in which mode, with IF and the NMI mask how, with how many pages
 /// mapped. Two boundaries alike in this need not be alike in anything else.
-[[nodiscard]] std::string situation(const Boundary& boundary, const x86::Elf& guest);
+[[nodiscard]] std::string situation(const Boundary& boundary);
 
 /// Self-checks, for tests and for 1 run in so many.
 struct SweepChecks {

@@ -7,13 +7,12 @@
 #include "vmm/engine/tracker.hpp"
 
 namespace stackrig::explore {
-engine::Place place_of(const Boundary& boundary, const engine::RunPlan& plan, const x86::Elf& guest) {
+engine::Place place_of(const Boundary& boundary, const engine::RunPlan& plan) {
     engine::Place place{.kind = engine::Place::Kind::symbol, .address = boundary.rip, .occurrence = boundary.occurrence};
     if (boundary.thread >= plan.guest.cpus) {
         place.thread = boundary.thread - plan.guest.cpus;
     }
-    place.symbol = guest.describe(boundary.rip);
-    place.symbol = place.symbol.substr(0, place.symbol.find('+'));
+    place.symbol = boundary.function;
     return place;
 }
 
@@ -63,7 +62,7 @@ Result<Boundary> Trunk::here(bool after_stop) {
     const machine::CpuSnapshot& cpu = machine.cpu(run.active);
     const std::uint32_t thread = run.tracker.current(run.active);
     return Boundary{.moment = {machine, run, watch_state_}, .cpu = run.active, .thread = thread, .rip = Gva(cpu.regs.rip),
-                    .user_mode = (cpu.sregs.cs.selector & 3) == 3, .after_stop = after_stop,
+                    .function = bench_.guest.symbol_at(Gva(cpu.regs.rip)), .user_mode = (cpu.sregs.cs.selector & 3) == 3, .after_stop = after_stop,
                     .mapped = static_cast<std::uint32_t>(watch_->oracle().facts().mapped(oracle::ThreadId(thread)))};
 }
 

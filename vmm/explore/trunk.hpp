@@ -27,6 +27,7 @@ struct Boundary {
     CpuId cpu;
     std::uint32_t thread = 0;      ///< guest thread id of whom the CPU runs
     Gva rip;
+    std::string function;          ///< of the guest that `rip` lies in; the bare address where there is none
     std::uint32_t occurrence = 1;  ///< how often `thread` was here, from the end of boot on, counting this time
     bool user_mode = false;
     bool after_stop = false;       ///< the step before it showed a stop: a free run comes by here
@@ -47,7 +48,7 @@ class Visits {
 };
 
 /// A place by which a boundary can be found again in another run.
-[[nodiscard]] engine::Place place_of(const Boundary& boundary, const engine::RunPlan& plan, const x86::Elf& guest);
+[[nodiscard]] engine::Place place_of(const Boundary& boundary, const engine::RunPlan& plan);
 
 /// Equal for runs whose active CPU has equal general registers in the same step.
 [[nodiscard]] std::uint64_t registers_key(const engine::Session::State& run);

@@ -81,7 +81,8 @@ const char* name_of(Phase phase) {
 }
 
 bool History::data_at_rest() const {
-    return std::all_of(cpus_.begin(), cpus_.end(), [](const CpuHistory& c) { return c.async == 0 && !c.landed && !c.leaving; });
+    return std::all_of(cpus_.begin(), cpus_.end(), [](const CpuHistory& c) { return c.async == 0 && !c.landed && !c.leaving; }) &&
+           std::find(midway_.begin(), midway_.end(), true) == midway_.end();
 }
 
 void History::observe(const View& view) {
@@ -93,6 +94,7 @@ void History::observe(const View& view) {
     }
     if (cpus_.size() < view.cpus.size()) {
         cpus_.resize(view.cpus.size());
+        midway_.resize(view.cpus.size());
         by_cpu_.resize(view.cpus.size());
     }
     for (std::uint32_t id = 0; id < view.threads.size(); ++id) {
@@ -102,6 +104,7 @@ void History::observe(const View& view) {
     }
     frames_.observe(view);
     cpus_[view.stop->cpu.value()].leaving = false;
+    midway_[view.stop->cpu.value()] = engine::between_instructions(view.stop->cause) && !view.here().regs.user_mode();
     const bool rest_before = data_at_rest();
     follow_modes(view);
     const engine::StopCause& cause = view.stop->cause;

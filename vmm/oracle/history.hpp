@@ -166,6 +166,10 @@ class History {
     std::vector<std::uint32_t> priorities_;
     std::vector<ThreadHistory> threads_;
     std::vector<CpuHistory> cpus_;
+    /// By CPU: its last stop was between two instructions of the kernel, so what it works on may be half-written for as long as
+    /// another CPU runs. same_future() leaves it out: the next stop of whoever runs says it anew, and for the others the run
+    /// without events, whose future counts, is never taken to be less at rest than one that came back to it.
+    std::vector<bool> midway_;
     Provenance frames_;
     Turn turn_;
     std::optional<ThreadId> just_entered_;

@@ -19,13 +19,14 @@ void Judge::begin_stop(std::uint64_t index, std::size_t step, CpuId cpu) {
     step_ = step;
     cpu_ = cpu;
     violations_.clear();
-    looked_.fill(false);
+    examined_.clear();
+    ++looks_;
 }
 
 void Judge::end_stop() {
-    for (std::size_t i = 0; i < inv_count; ++i) {
-        counts_[i].evaluated += active_[i] ? 1 : 0;
-        counts_[i].applicable += looked_[i] ? 1 : 0;
+    ++stops_;
+    for (const std::size_t inv : examined_) {
+        ++applicable_[inv];
     }
 }
 

@@ -39,6 +39,7 @@ class Judge {
     Judge(abi::Scheme scheme, std::string_view expected);
 
     void begin_stop(std::uint64_t index, std::size_t step, CpuId cpu);
+    /// The checks of this stop have all run: it counts.
     void end_stop();
 
     /// Whether `inv` applies under this scheme.
@@ -46,18 +47,23 @@ class Judge {
     /// Counts this stop as one at which `inv` had something to examine; false when it does not apply at all.
     bool examine(Inv inv) {
         const auto at = static_cast<std::size_t>(inv);
-        looked_[at] = active_[at];
+        if (active_[at] && last_look_[at] != looks_) {
+            last_look_[at] = looks_;
+            examined_.push_back(at);
+        }
         return active_[at];
     }
     /// Reports a violation. The same one (same objects) is reported once in a run.
-    void report(Inv inv, std::vector<ThreadId> threads, std::string object, std::string text);
+    [[gnu::cold]] void report(Inv inv, std::vector<ThreadId> threads, std::string object, std::string text);
 
     /// Violations of this stop.
     [[nodiscard]] std::span<const Violation> violations() const { return violations_; }
     /// Everything that was noticed but does not decide the run: notes, and steps towards the expected
     /// violation.
     [[nodiscard]] std::span<const Violation> notes() const { return notes_; }
-    [[nodiscard]] ExaminedCount examined(Inv inv) const { return counts_[static_cast<std::size_t>(inv)]; }
+    [[nodiscard]] ExaminedCount examined(Inv inv) const {
+        return {applies(inv) ? stops_ : 0, applicable_[static_cast<std::size_t>(inv)]};
+    }
 
     /// What has been reported, so that it is not reported again. The counts go on over everything that was ever judged.
     struct Known {
@@ -83,8 +89,11 @@ class Judge {
 
     std::string expected_;
     std::array<bool, inv_count> active_ = {};
-    std::array<bool, inv_count> looked_ = {};
-    std::array<ExaminedCount, inv_count> counts_ = {};
+    std::uint64_t looks_ = 0;                              // stops begun
+    std::uint64_t stops_ = 0;                              // stops that count
+    std::array<std::uint64_t, inv_count> last_look_ = {};  // at which it had something to examine
+    std::vector<std::size_t> examined_;                    // at this stop
+    std::array<std::uint64_t, inv_count> applicable_ = {};
     std::vector<Violation> violations_;
     std::vector<Violation> notes_;
     std::vector<Known> known_;

@@ -158,19 +158,32 @@ std::vector<std::string> Elf::names() const {
     return names;
 }
 
-std::string Elf::describe(Gva address) const {
+std::map<std::uint64_t, Elf::Symbol>::const_iterator Elf::covering(Gva address) const {
     auto after = by_address_.upper_bound(address.value());
     while (after != by_address_.begin()) {
         const auto& [start, symbol] = *--after;
-        const std::uint64_t offset = address.value() - start;
-        if (offset < symbol.size || offset == 0) {
-            return offset == 0 ? symbol.name : fmt::format("{}+{:#x}", symbol.name, offset);
+        if (address.value() == start || address.value() - start < symbol.size) {
+            return after;
         }
         if (symbol.size != 0) {
             break;
         }
     }
-    return fmt::format("{}", address);
+    return by_address_.end();
+}
+
+std::string Elf::describe(Gva address) const {
+    const auto found = covering(address);
+    if (found == by_address_.end()) {
+        return fmt::format("{}", address);
+    }
+    const auto& [start, symbol] = *found;
+    return address.value() == start ? symbol.name : fmt::format("{}+{:#x}", symbol.name, address.value() - start);
+}
+
+std::string Elf::symbol_at(Gva address) const {
+    const auto found = covering(address);
+    return found == by_address_.end() ? fmt::format("{}", address) : found->second.name;
 }
 
 std::optional<std::pair<Gva, Gva>> Elf::function_at(Gva address) const {

@@ -36,6 +36,8 @@ class Elf {
     [[nodiscard]] std::vector<std::string> names() const;
     /// A name that find() takes back: "do_syscall_64+0x10", "do_syscall_64", or the bare address when no symbol is near enough (its size covers it).
     [[nodiscard]] std::string describe(Gva address) const;
+    /// The same without the offset: "do_syscall_64".
+    [[nodiscard]] std::string symbol_at(Gva address) const;
     /// Start and end of the function that `address` lies in; nothing for bare labels.
     [[nodiscard]] std::optional<std::pair<Gva, Gva>> function_at(Gva address) const;
     /// The file's bytes from `address` on, to the end of its segment; empty outside of all.
@@ -54,6 +56,9 @@ class Elf {
         std::string name;
         std::uint64_t size = 0;
     };
+    /// The symbol that `address` lies in, or at whose start; the end if none.
+    [[nodiscard]] std::map<std::uint64_t, Symbol>::const_iterator covering(Gva address) const;
+
     std::vector<std::byte> bytes_;
     std::string path_;
     std::uint64_t entry_ = 0;

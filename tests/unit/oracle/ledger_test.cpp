@@ -92,6 +92,19 @@ TEST(Inv4, StackFrameWithAnotherLabel) {
     EXPECT_ONLY(r, Inv::inv4);
 }
 
+TEST(Inv4, LabelsWaitForEveryCpuThatStandsBetweenTwoInstructionsOfTheKernel) {
+    constexpr std::uint32_t idle1 = 1;
+    Rig r({.cpus = 2});
+    r.boot();
+    r.g.frame(r.g.cpu(1).cache.pfn[0]).use = abi::FrameUse::kernel;  // cpu1 is about to write the label
+    r.in_kernel(idle1, false, 400, 1);
+    r.boundary(1);
+    r.mark(Mark::relax, 0);
+    EXPECT_CLEAN(r);
+    r.mark(Mark::idle, 0, 0, 0, 1);
+    EXPECT_FIRED(r, Inv::inv4);
+}
+
 TEST(Inv4, FramesLeftInTheHandsWithoutAHook) {
     Rig r;
     r.boot_to_user();
