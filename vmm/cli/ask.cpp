@@ -50,8 +50,8 @@ class Desk {
 
 }  // namespace
 
-int ask(host::HostKind kind, bool npt, const std::vector<std::string>& guests) {
-    auto session = host::Session::open({.kind = kind, .nested_paging = npt, .paths = build_paths()});
+int ask(const HostChoice& host, const std::vector<std::string>& guests) {
+    auto session = open_host(host);
     if (!session) {
         return report(session.error());
     }

@@ -144,7 +144,7 @@ int run(const RunOptions& options) {
     if (!outputs) {
         return report(outputs.error());
     }
-    auto session = host::Session::open({.kind = options.host, .nested_paging = options.npt, .paths = build_paths()});
+    auto session = open_host(options.host);
     if (!session) {
         return report(session.error());
     }
@@ -170,7 +170,7 @@ int inspect(const InspectOptions& options) {
     if (!sources) {
         return report(sources.error());
     }
-    auto session = host::Session::open({.kind = options.host, .nested_paging = options.npt, .paths = build_paths()});
+    auto session = open_host(options.host);
     if (!session) {
         return report(session.error());
     }

@@ -76,7 +76,7 @@ class Soak {
 
     void labour() {
         const auto worked = [this]() -> Result<void> {
-            STACKRIG_TRY_ASSIGN(auto session, host::Session::open({.kind = options_.host, .nested_paging = options_.npt, .paths = build_paths()}));
+            STACKRIG_TRY_ASSIGN(auto session, open_host(options_.host));
             STACKRIG_TRY_ASSIGN(auto worker, session->start_worker());
             headline(session->headline());
             while (const auto visit = next_visit()) {

@@ -34,7 +34,7 @@ struct Crew {
 
     static Result<Crew> hire(const SweepOptions& options) {
         Crew crew;
-        STACKRIG_TRY_ASSIGN(crew.session, host::Session::open({.kind = options.host, .nested_paging = options.npt, .paths = build_paths()}));
+        STACKRIG_TRY_ASSIGN(crew.session, open_host(options.host));
         STACKRIG_TRY_ASSIGN(crew.worker, crew.session->start_worker());
         return crew;
     }
