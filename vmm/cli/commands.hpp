@@ -19,6 +19,7 @@ struct RunOptions {
     std::optional<std::string> variant;  ///< only this one; "" would be the files' own runs
     bool ktap = false;
     OutputFiles files;
+    std::uint32_t jobs = 1;
     bool verbose = false;
     bool quiet = false;
     HostChoice host;
