@@ -101,7 +101,7 @@ Result<Machine> launch(const VirtualHostOptions& options, const MachineFiles& fi
     if (!pid) {
         return fail(ErrorKind::host, fmt::format("{}. Install it: apt-get install qemu-system-x86", pid.error().text));
     }
-    return Machine{std::make_unique<Channel>(*pid, std::move(port.ours), std::move(log), std::move(words)), Qmp(std::move(monitor.ours))};
+    return Machine{std::make_unique<Channel>(*pid, std::move(port.ours), std::move(log), std::move(words), options.send_patience), Qmp(std::move(monitor.ours))};
 }
 
 Result<std::string> machine_identity(const VirtualHostOptions& options, std::string_view initramfs) {

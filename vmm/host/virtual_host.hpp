@@ -22,7 +22,8 @@ struct VirtualHostOptions {
     std::string states;          ///< folder of saved machine states; empty: always boot, never save
     unsigned memory_mib = 512;
     std::chrono::milliseconds boot_patience{8000};  ///< until the agent is ready; then one more try
-    std::chrono::milliseconds load_patience{4000};  ///< until a loaded machine answers; then it is booted
+    std::chrono::milliseconds load_patience{8000};  ///< until a loaded machine answers; then it is booted
+    std::chrono::milliseconds send_patience{10'000};  ///< with a QEMU that takes nothing any more
     std::string qemu = "qemu-system-x86_64";
     /// What to do in a machine before it is saved, so that what it leaves behind is there after every load.
     std::function<Result<void>(VirtualHost&)> warm_up;

@@ -114,6 +114,28 @@ TEST_F(VirtualHostTest, SaysThatQemuWasKilled) {
     EXPECT_NE(event.error().text.find("killed by signal 9"), std::string::npos) << event.error().text;
 }
 
+TEST_F(VirtualHostTest, SaysThatQemuHangs) {
+    VirtualHostOptions hasty = options();
+    hasty.send_patience = std::chrono::milliseconds(50);
+    const auto host = VirtualHost::start(hasty);
+    ASSERT_TRUE(host) << host.error().text;
+    ASSERT_EQ(::kill((*host)->pid(), SIGSTOP), 0);
+    const auto process = (*host)->run("/bin/sh", {"-c", ":"}, {{options().folder + "/vmlinux", "/job/large"}});
+    ASSERT_FALSE(process);
+    EXPECT_NE(process.error().text.find("has not taken what was sent for 50 ms"), std::string::npos) << process.error().text;
+}
+
+TEST_F(VirtualHostTest, SaysThatTheKernelDied) {
+    const auto host = boot();
+    ASSERT_NE(host, nullptr);
+    auto process = host->run("/bin/sh", {"-c", "echo c >/proc/sysrq-trigger"}, {});
+    ASSERT_TRUE(process) << process.error().text;
+    const auto event = (*process)->next(in(std::chrono::seconds(30)));
+    ASSERT_FALSE(event);
+    EXPECT_NE(event.error().text.find("QEMU exited with status 0"), std::string::npos) << event.error().text;
+    EXPECT_NE(event.error().text.find("Kernel panic - not syncing: sysrq triggered crash"), std::string::npos) << event.error().text;
+}
+
 TEST_F(VirtualHostTest, KillsAProgramThatDoesNotEnd) {
     const auto host = boot();
     ASSERT_NE(host, nullptr);
