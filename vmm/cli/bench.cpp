@@ -4,14 +4,14 @@
 
 namespace stackrig::cli {
 
-int bench(host::HostKind kind, bool npt, bool json) {
+int bench(const HostChoice& host, bool json) {
     const host::BuildPaths paths = build_paths();
     const std::string folder = paths.program.substr(0, paths.program.rfind('/'));
     std::vector<std::string> command{folder + "/tests/bench/stackrig_bench"};
     if (json) {
         command.push_back("--benchmark_format=json");
     }
-    return exec(kind, npt, {paths.guest}, command);
+    return exec(host, {paths.guest}, command);
 }
 
 }  // namespace stackrig::cli

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "vmm/cli/common.hpp"
 #include "vmm/cli/outputs.hpp"
-#include "vmm/host/session.hpp"
 
 namespace stackrig::cli {
 
@@ -19,10 +19,10 @@ struct RunOptions {
     std::optional<std::string> variant;  ///< only this one; "" would be the files' own runs
     bool ktap = false;
     OutputFiles files;
+    std::uint32_t jobs = 1;
     bool verbose = false;
     bool quiet = false;
-    bool npt = false;
-    host::HostKind host = host::HostKind::automatic;
+    HostChoice host;
 };
 int run(const RunOptions& options);
 
@@ -31,8 +31,7 @@ struct InspectOptions {
     std::string file;
     std::string variant;
     std::string at;
-    bool npt = false;
-    host::HostKind host = host::HostKind::automatic;
+    HostChoice host;
 };
 int inspect(const InspectOptions& options);
 
@@ -48,8 +47,7 @@ struct SweepOptions {
     bool resume = false;
     bool verify = false;
     bool quiet = false;
-    bool npt = true;
-    host::HostKind host = host::HostKind::automatic;
+    HostChoice host{.npt = true};
 };
 int sweep(const SweepOptions& options);
 
@@ -60,8 +58,7 @@ struct SoakOptions {
     std::uint64_t first = 0;    ///< round to begin with
     std::uint64_t minutes = 0;  ///< 0: no limit
     std::uint32_t jobs = 1;
-    bool npt = false;
-    host::HostKind host = host::HostKind::automatic;
+    HostChoice host;
 };
 /// Random events in runs of the repaired scheme and of the fixed-stack baseline: whatever fires is a false alarm, or a bug.
 int soak(const SoakOptions& options);
@@ -75,8 +72,7 @@ struct ReplayOptions {
     bool trace = false;
     bool force = false;
     bool check_determinism = false;
-    bool npt = false;
-    host::HostKind host = host::HostKind::automatic;
+    HostChoice host;
 };
 int replay(const ReplayOptions& options);
 int shrink(const ReplayOptions& options);
@@ -92,12 +88,12 @@ int new_scenario(const std::string& file);
 int format(const std::vector<std::string>& paths, bool only_check);
 int explain(const std::string& id, const std::string& scenarios);
 int doctor(host::HostKind kind, bool json);
-int bench(host::HostKind kind, bool npt, bool json);
+int bench(const HostChoice& host, bool json);
 /// Any program of the build on the chosen host, with its streams and exit status: for tests and for the curious.
-int exec(host::HostKind kind, bool npt, const std::vector<std::string>& files, const std::vector<std::string>& command);
+int exec(const HostChoice& host, const std::vector<std::string>& files, const std::vector<std::string>& command);
 /// Requests for a worker from standard input, one JSON object a line, answers to standard output: how tests/self drives many
 /// guests, `guests`, in one host.
-int ask(host::HostKind kind, bool npt, const std::vector<std::string>& guests);
+int ask(const HostChoice& host, const std::vector<std::string>& guests);
 int worker(const std::string& guest);
 
 }  // namespace stackrig::cli

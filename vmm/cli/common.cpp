@@ -18,7 +18,13 @@ namespace fs = std::filesystem;
 host::BuildPaths build_paths() {
     const fs::path program = fs::read_symlink("/proc/self/exe");
     const fs::path build = program.parent_path();
-    return {.program = program, .guest = build / "guest/guest.elf", .lines = build / "vmm/x86/guest.lines", .agent = build / "vmm/host/agent", .kernel = build / "host"};
+    return {.program = program, .guest = build / "guest/guest.elf", .lines = build / "vmm/x86/guest.lines", .agent = build / "vmm/host/agent", .kernel = build / "host",
+            .states = build / "host-states"};
+}
+
+Result<std::unique_ptr<host::Session>> open_host(const HostChoice& choice) {
+    return host::Session::open({.kind = choice.kind, .nested_paging = choice.npt, .paths = build_paths(),
+                                .say = [](const std::string& text) { fmt::print(stderr, "note: {}\n", text); }});
 }
 
 std::optional<x86::LineTable> guest_lines(const x86::Elf& guest) {

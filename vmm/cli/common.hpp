@@ -16,6 +16,14 @@ namespace stackrig::cli {
 /// By the place of the running program.
 [[nodiscard]] host::BuildPaths build_paths();
 
+/// The options that choose a host.
+struct HostChoice {
+    host::HostKind kind = host::HostKind::automatic;
+    bool npt = false;
+};
+/// What went wrong on the way and was made good is noted on standard error.
+[[nodiscard]] Result<std::unique_ptr<host::Session>> open_host(const HostChoice& choice);
+
 /// Source lines of the guest; nothing when the build has no table that fits.
 [[nodiscard]] std::optional<x86::LineTable> guest_lines(const x86::Elf& guest);
 

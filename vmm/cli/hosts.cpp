@@ -54,8 +54,8 @@ void print_table(const std::vector<std::pair<std::string, Result<Json>>>& hosts)
     }
 }
 
-Result<Json> probe_virtual(const host::BuildPaths& paths, bool npt) {
-    STACKRIG_TRY_ASSIGN(auto session, host::Session::open({.kind = host::HostKind::virtual_host, .nested_paging = npt, .paths = paths}));
+Result<Json> probe_virtual(bool npt) {
+    STACKRIG_TRY_ASSIGN(auto session, open_host({.kind = host::HostKind::virtual_host, .npt = npt}));
     STACKRIG_TRY_ASSIGN(auto worker, session->start_worker());
     return worker->ask({{"do", "probe"}}, std::chrono::seconds(20));
 }
@@ -95,8 +95,8 @@ int doctor(host::HostKind kind, bool json) {
         hosts.emplace_back("local", host::probe_local(paths));
     }
     if (kind != host::HostKind::local) {
-        hosts.emplace_back("virtual npt=0", probe_virtual(paths, false));
-        hosts.emplace_back("virtual npt=1", probe_virtual(paths, true));
+        hosts.emplace_back("virtual npt=0", probe_virtual(false));
+        hosts.emplace_back("virtual npt=1", probe_virtual(true));
     }
     if (json) {
         Json out;
@@ -119,8 +119,8 @@ int doctor(host::HostKind kind, bool json) {
     return chosen.empty() ? exit_host : 0;
 }
 
-int exec(host::HostKind kind, bool npt, const std::vector<std::string>& files, const std::vector<std::string>& command) {
-    auto session = host::Session::open({.kind = kind, .nested_paging = npt, .paths = build_paths()});
+int exec(const HostChoice& host, const std::vector<std::string>& files, const std::vector<std::string>& command) {
+    auto session = open_host(host);
     if (!session) {
         return report(session.error());
     }

@@ -11,17 +11,19 @@ namespace {
 
 using namespace stackrig;
 
-void add_host(CLI::App& command, host::HostKind& kind, bool* npt) {
+void add_host_kind(CLI::App& command, cli::HostChoice& host) {
     static const std::map<std::string, host::HostKind> names{
         {"auto", host::HostKind::automatic}, {"local", host::HostKind::local}, {"virtual", host::HostKind::virtual_host}};
     command
-        .add_option("--host", kind,
+        .add_option("--host", host.kind,
                     "auto: the local /dev/kvm if the probe finds all that is required, else the virtual KVM host (default); local; virtual")
         ->transform(CLI::CheckedTransformer(names, CLI::ignore_case).description("{auto,local,virtual}"))
         ->default_str("auto");
-    if (npt != nullptr) {
-        command.add_flag("--npt", *npt, "virtual host: kvm-amd with npt=1 instead of npt=0");
-    }
+}
+
+void add_host(CLI::App& command, cli::HostChoice& host) {
+    add_host_kind(command, host);
+    command.add_flag("--npt", host.npt, "virtual host: kvm-amd with npt=1 instead of npt=0");
 }
 
 }  // namespace
@@ -45,9 +47,10 @@ int main(int argc, char** argv) {
     run->add_option("--junit", run_options.files.junit, "also write JUnit XML to FILE, for CI");
     run->add_option("--html", run_options.files.html, "also write a report with pictures to FILE: open it in a browser");
     run->add_option("--perfetto", run_options.files.perfetto, "also write the recorded runs to FILE as a trace for ui.perfetto.dev");
+    run->add_option("-j,--jobs", run_options.jobs, "workers, each with a host of its own (default: 1); the output is the same")->check(CLI::Range(1, 64));
     run->add_flag("-v,--verbose", run_options.verbose, "show pictures and landings of every scenario, not only of failures");
     run->add_flag("-q,--quiet", run_options.quiet, "only what is not as expected, and the summary");
-    add_host(*run, run_options.host, &run_options.npt);
+    add_host(*run, run_options.host);
     run->callback([&] { chosen = [&] { return cli::run(run_options); }; });
 
     cli::InspectOptions inspect_options;
@@ -59,7 +62,7 @@ int main(int argc, char** argv) {
         ->default_str("end");
     inspect_options.at = "end";
     inspect->add_option("--gdb", inspect_options.gdb, "let gdb attach to the guest there, on this port of 127.0.0.1 (0: any)");
-    add_host(*inspect, inspect_options.host, &inspect_options.npt);
+    add_host(*inspect, inspect_options.host);
     inspect->callback([&] { chosen = [&] { return cli::inspect(inspect_options); }; });
 
     cli::SweepOptions sweep_options;
@@ -79,11 +82,11 @@ int main(int argc, char** argv) {
     sweep->add_option("--out", sweep_options.out, "folder for counterexamples (default: out/cx)");
     sweep->add_flag("--verify", sweep_options.verify, "compare all RAM and registers after each restore (slow)");
     sweep->add_flag("-q,--quiet", sweep_options.quiet, "no headline and no progress");
-    add_host(*sweep, sweep_options.host, nullptr);
+    add_host_kind(*sweep, sweep_options.host);
     bool shadow = false;
     sweep->add_flag("--no-npt", shadow, "virtual host: kvm-amd with npt=0 instead of npt=1");
     sweep->callback([&] {
-        sweep_options.npt = !shadow;
+        sweep_options.host.npt = !shadow;
         chosen = [&] { return cli::sweep(sweep_options); };
     });
 
@@ -95,7 +98,7 @@ int main(int argc, char** argv) {
     soak->add_option("--first-round", soak_options.first, "go on where a soak with this seed ended, as it says (default: 0)");
     soak->add_option("--minutes", soak_options.minutes, "begin no further round after so long");
     soak->add_option("-j,--jobs", soak_options.jobs, "workers, each with a VM of its own (default: 1)")->check(CLI::Range(1, 64));
-    add_host(*soak, soak_options.host, &soak_options.npt);
+    add_host(*soak, soak_options.host);
     soak->callback([&] { chosen = [&] { return cli::soak(soak_options); }; });
 
     cli::ReplayOptions replay_options;
@@ -107,14 +110,14 @@ int main(int argc, char** argv) {
     replay->add_option("--times", replay_options.times, "how often (default: 1)");
     replay->add_flag("--check-determinism", replay_options.check_determinism, "run twice, and show the first stop that differs");
     replay->add_flag("--force", replay_options.force, "also with another guest build than it was found with");
-    add_host(*replay, replay_options.host, &replay_options.npt);
+    add_host(*replay, replay_options.host);
     replay->callback([&] { chosen = [&] { return cli::replay(replay_options); }; });
 
     CLI::App* shrink = app.add_subcommand("shrink", "leave out of a failing scenario every decision that it does not need");
     shrink->add_option("FILE", replay_options.file, "scenario file with decisions")->required();
     shrink->add_option("--out", replay_options.out, "folder for the result (default: out/cx)");
     shrink->add_flag("--force", replay_options.force, "also with another guest build than it was found with");
-    add_host(*shrink, replay_options.host, &replay_options.npt);
+    add_host(*shrink, replay_options.host);
     shrink->callback([&] { chosen = [&] { return cli::shrink(replay_options); }; });
 
     std::vector<std::string> paths;
@@ -153,34 +156,33 @@ int main(int argc, char** argv) {
     explain->add_option("--in", folder, "folder of scenarios (default: scenarios)");
     explain->callback([&] { chosen = [&] { return cli::explain(id, folder); }; });
 
-    host::HostKind kind = host::HostKind::automatic;
-    bool npt = false;
+    cli::HostChoice host;
     CLI::App* doctor = app.add_subcommand("doctor", "what the KVMs of this machine can do, and which one would be used");
     doctor->add_flag("--json", json, "as JSON");
-    add_host(*doctor, kind, nullptr);
-    doctor->callback([&] { chosen = [&] { return cli::doctor(kind, json); }; });
+    add_host_kind(*doctor, host);
+    doctor->callback([&] { chosen = [&] { return cli::doctor(host.kind, json); }; });
 
     CLI::App* bench = app.add_subcommand("bench", "what an exit, a step, a run and a look at all stacks cost on the chosen host, in ns");
     bench->add_flag("--json", json, "Google Benchmark's JSON");
-    add_host(*bench, kind, &npt);
-    bench->callback([&] { chosen = [&] { return cli::bench(kind, npt, json); }; });
+    add_host(*bench, host);
+    bench->callback([&] { chosen = [&] { return cli::bench(host, json); }; });
 
     std::vector<std::string> files;
     CLI::App* exec = app.add_subcommand("exec", "run PROGRAM ARGS... of the build on the chosen host (how the KVM tests are run)");
     exec->prefix_command();
     exec->add_option("--put", files, "a file that shall be beside the program")->allow_extra_args(false);
-    add_host(*exec, kind, &npt);
+    add_host(*exec, host);
     exec->callback([&] {
         if (exec->remaining().empty()) {
             throw CLI::RequiredError("PROGRAM");
         }
-        chosen = [&] { return cli::exec(kind, npt, files, exec->remaining()); };
+        chosen = [&] { return cli::exec(host, files, exec->remaining()); };
     });
 
     CLI::App* ask = app.add_subcommand("ask", "pass requests on standard input to a worker, one JSON object a line (how ./rig mutants works)")->group("");
     ask->add_option("--put", files, "more guest images")->allow_extra_args(false);
-    add_host(*ask, kind, &npt);
-    ask->callback([&] { chosen = [&] { return cli::ask(kind, npt, files); }; });
+    add_host(*ask, host);
+    ask->callback([&] { chosen = [&] { return cli::ask(host, files); }; });
 
     std::string guest;
     CLI::App* worker = app.add_subcommand("worker", "")->group("");

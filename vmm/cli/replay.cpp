@@ -38,7 +38,7 @@ Result<Opened> open(const ReplayOptions& options) {
                                                   "--force replays it all the same",
                                                   options.file, recorded->guest, opened.guest));
     }
-    STACKRIG_TRY_ASSIGN(opened.session, host::Session::open({.kind = options.host, .nested_paging = options.npt, .paths = build_paths()}));
+    STACKRIG_TRY_ASSIGN(opened.session, open_host(options.host));
     STACKRIG_TRY_ASSIGN(opened.worker, opened.session->start_worker());
     return opened;
 }

@@ -1,10 +1,15 @@
 // `run`: scenarios through a worker, results as they come.
+#include <atomic>
 #include <chrono>
 #include <fmt/format.h>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
 #include <unistd.h>
 
 #include "vmm/cli/commands.hpp"
-#include "vmm/cli/common.hpp"
+#include "vmm/cli/crew.hpp"
 #include "vmm/cli/gdb.hpp"
 #include "vmm/report/claims.hpp"
 #include "vmm/report/code.hpp"
@@ -37,19 +42,14 @@ class Printer {
         std::fflush(stdout);
     }
 
-    void result(const ScenarioResult& r) {
-        ++done_;
+    /// Results may come in any order; they are printed in that of the scenarios.
+    void result(std::size_t number, const ScenarioResult& r) {
+        waiting_.emplace(number, r);
         clear_progress();
-        if (options_.ktap) {
-            fmt::print("{}", report::ktap_result(done_, r));
-        } else {
-            const bool fine = explore::as_expected(r.verdict);
-            if (!fine || !options_.quiet) {
-                line(report::result_line(r, paint_));
-            }
-            if (options_.verbose || (!fine && r.verdict != Verdict::skip)) {
-                fmt::print("\n{}\n", report::result_details(r, paint_));
-            }
+        while (!waiting_.empty() && waiting_.begin()->first == done_) {
+            ++done_;
+            print(waiting_.begin()->second);
+            waiting_.erase(waiting_.begin());
         }
         progress();
         std::fflush(stdout);
@@ -66,6 +66,20 @@ class Printer {
     }
 
   private:
+    void print(const ScenarioResult& r) {
+        if (options_.ktap) {
+            fmt::print("{}", report::ktap_result(done_, r));
+            return;
+        }
+        const bool fine = explore::as_expected(r.verdict);
+        if (!fine || !options_.quiet) {
+            line(report::result_line(r, paint_));
+        }
+        if (options_.verbose || (!fine && r.verdict != Verdict::skip)) {
+            fmt::print("\n{}\n", report::result_details(r, paint_));
+        }
+    }
+
     void line(const std::string& text) { fmt::print("{}\n", text); }
     void progress() {
         if (::isatty(STDERR_FILENO) != 0 && !options_.quiet && done_ < count_) {
@@ -81,7 +95,8 @@ class Printer {
     const RunOptions& options_;
     report::Paint paint_;
     std::size_t count_;
-    std::size_t done_ = 0;
+    std::size_t done_ = 0;  ///< and printed
+    std::map<std::size_t, ScenarioResult> waiting_;
 };
 
 ScenarioResult lost(const CheckedSource& source, const Error& error) {
@@ -93,29 +108,62 @@ ScenarioResult lost(const CheckedSource& source, const Error& error) {
 }
 
 /// Runs one scenario; a worker that dies of it loses this one and nothing else.
-ScenarioResult run_one(host::Session& session, std::unique_ptr<host::WorkerClient>& worker, const CheckedSource& source,
-                       const RunOptions& options) {
-    if (!worker) {
-        auto started = session.start_worker();
-        if (!started) {
-            return lost(source, started.error());
-        }
-        worker = std::move(*started);
-    }
+ScenarioResult run_one(Crew& crew, const CheckedSource& source, const RunOptions& options) {
     host::Json request{{"do", "run"}, {"file", source.source.file}, {"text", source.source.text}, {"variant", source.scenario.variant}};
     if (options.files.want_timeline()) {
         request["timeline"] = most_moments;
         request["timeline_of_passes"] = options.verbose;
     }
-    auto answer = worker->ask(request, patience);
+    auto answer = crew.ask(request, patience);
     if (!answer) {
-        worker.reset();
-        session.host_was_lost();
         return lost(source, answer.error());
     }
     auto result = report::result_from_json(*answer);
     return result ? std::move(*result) : lost(source, result.error());
 }
+
+/// All scenarios, shared out among workers. `finished` is called for each as it ends, one at a time; the results are in the
+/// order of the sources.
+class Shift {
+  public:
+    using Finished = std::function<void(std::size_t, ScenarioResult&)>;
+    Shift(const RunOptions& options, const std::vector<CheckedSource>& sources, Finished finished)
+        : options_(options), sources_(sources), finished_(std::move(finished)), results_(sources.size()) {}
+
+    std::vector<ScenarioResult> work(Crew& first) {
+        std::vector<std::jthread> others;
+        for (std::uint32_t i = 1; i < options_.jobs && i < sources_.size(); ++i) {
+            others.emplace_back([this] {
+                auto crew = Crew::hire(options_.host);
+                if (crew) {
+                    labour(*crew);
+                } else {  // the first one does it all then
+                    fmt::print(stderr, "note: one worker less: {}\n", crew.error().text);
+                }
+            });
+        }
+        labour(first);
+        others.clear();  // joins
+        return std::move(results_);
+    }
+
+  private:
+    void labour(Crew& crew) {
+        for (std::size_t mine = 0; (mine = next_++) < sources_.size();) {
+            ScenarioResult result = run_one(crew, sources_[mine], options_);
+            const std::lock_guard lock(mutex_);
+            finished_(mine, result);
+            results_[mine] = std::move(result);
+        }
+    }
+
+    const RunOptions& options_;
+    const std::vector<CheckedSource>& sources_;
+    Finished finished_;
+    std::atomic<std::size_t> next_ = 0;
+    std::mutex mutex_;  // guards all below, and finished_
+    std::vector<ScenarioResult> results_;
+};
 
 }  // namespace
 
@@ -144,20 +192,18 @@ int run(const RunOptions& options) {
     if (!outputs) {
         return report(outputs.error());
     }
-    auto session = host::Session::open({.kind = options.host, .nested_paging = options.npt, .paths = build_paths()});
-    if (!session) {
-        return report(session.error());
+    auto crew = Crew::hire(options.host);
+    if (!crew) {
+        return report(crew.error());
     }
-    printer.headline((*session)->headline());
-    outputs->begin(run_info((*session)->headline(), checked->guest.build_hash()));
-    std::unique_ptr<host::WorkerClient> worker;
-    std::vector<ScenarioResult> results;
-    for (const CheckedSource& source : checked->good) {
-        results.push_back(run_one(**session, worker, source, options));
-        code->annotate(results.back());
-        printer.result(results.back());
-        outputs->result(results.back());
-    }
+    printer.headline(crew->session().headline());
+    outputs->begin(run_info(crew->session().headline(), checked->guest.build_hash()));
+    Shift shift(options, checked->good, [&](std::size_t number, ScenarioResult& result) {
+        code->annotate(result);
+        outputs->result(result);
+        printer.result(number, result);
+    });
+    const std::vector<ScenarioResult> results = shift.work(*crew);
     printer.end(results);
     if (const auto written = outputs->end(results); !written) {
         return report(written.error());
@@ -170,7 +216,7 @@ int inspect(const InspectOptions& options) {
     if (!sources) {
         return report(sources.error());
     }
-    auto session = host::Session::open({.kind = options.host, .nested_paging = options.npt, .paths = build_paths()});
+    auto session = open_host(options.host);
     if (!session) {
         return report(session.error());
     }

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "vmm/cli/commands.hpp"
-#include "vmm/cli/common.hpp"
+#include "vmm/cli/crew.hpp"
 #include "vmm/report/sweep.hpp"
 
 namespace stackrig::cli {
@@ -76,11 +76,10 @@ class Soak {
 
     void labour() {
         const auto worked = [this]() -> Result<void> {
-            STACKRIG_TRY_ASSIGN(auto session, host::Session::open({.kind = options_.host, .nested_paging = options_.npt, .paths = build_paths()}));
-            STACKRIG_TRY_ASSIGN(auto worker, session->start_worker());
-            headline(session->headline());
+            STACKRIG_TRY_ASSIGN(Crew crew, Crew::hire(options_.host));
+            headline(crew.session().headline());
             while (const auto visit = next_visit()) {
-                STACKRIG_TRY(pay(*worker, *visit));
+                STACKRIG_TRY(pay(crew, *visit));
             }
             return {};
         }();
@@ -90,10 +89,10 @@ class Soak {
         }
     }
 
-    Result<void> pay(host::WorkerClient& worker, const Visit& visit) {
+    Result<void> pay(Crew& crew, const Visit& visit) {
         const CheckedSource& source = *visit.source;
         const std::string title = source.scenario.title();
-        const auto answer = worker.ask({{"do", "sample"}, {"file", source.source.file}, {"text", source.source.text},
+        const auto answer = crew.ask_twice({{"do", "sample"}, {"file", source.source.file}, {"text", source.source.text},
                                         {"variant", source.scenario.variant}, {"plan", {{"events", Json::array()}, {"at", Json::array()}, {"user", true}}},
                                         {"seed", stream(options_.seed, title, visit.round)}, {"runs", runs_per_visit}},
                                        patience);

@@ -11,6 +11,7 @@
 
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/counterexample.hpp"
+#include "vmm/cli/crew.hpp"
 #include "vmm/host/explore_requests.hpp"
 #include "vmm/report/sweep.hpp"
 
@@ -26,19 +27,6 @@ constexpr std::chrono::seconds patience{600};
 constexpr std::uint64_t least_part = 32;  ///< boundaries in one request
 constexpr std::uint64_t replays = 100;
 constexpr std::chrono::seconds quiet_interval{10};
-
-/// One worker with a host of its own: a virtual host runs one program at a time.
-struct Crew {
-    std::unique_ptr<host::Session> session;
-    std::unique_ptr<host::WorkerClient> worker;
-
-    static Result<Crew> hire(const SweepOptions& options) {
-        Crew crew;
-        STACKRIG_TRY_ASSIGN(crew.session, host::Session::open({.kind = options.host, .nested_paging = options.npt, .paths = build_paths()}));
-        STACKRIG_TRY_ASSIGN(crew.worker, crew.session->start_worker());
-        return crew;
-    }
-};
 
 /// What has been done, in memory and in the file, so that a killed sweep goes on where it was.
 class Ledger {
@@ -154,15 +142,15 @@ class SweepRun {
 
     Result<int> go() {
         STACKRIG_TRY(ledger_.open());
-        STACKRIG_TRY_ASSIGN(Crew first, Crew::hire(options_));
+        STACKRIG_TRY_ASSIGN(crew_, Crew::hire(options_.host));
         if (!options_.quiet) {
-            fmt::print("{}\n", first.session->headline());
+            fmt::print("{}\n", crew_->session().headline());
         }
-        STACKRIG_TRY_ASSIGN(const SweepResult trunk, part(first, 0, 0));
+        STACKRIG_TRY_ASSIGN(const SweepResult trunk, part(*crew_, 0, 0));
         boundaries_ = trunk.boundaries;
         ledger_.total().boundaries = boundaries_;
         share_out();
-        STACKRIG_TRY(work(std::move(first)));
+        STACKRIG_TRY(work());
         progress_.end();
         return conclude();
     }
@@ -170,7 +158,7 @@ class SweepRun {
   private:
     Result<SweepResult> part(Crew& crew, std::uint64_t from, std::uint64_t count) {
         STACKRIG_TRY_ASSIGN(const Json answer,
-                            crew.worker->ask({{"do", "sweep"}, {"file", source_.source.file}, {"text", source_.source.text},
+                            crew.ask_twice({{"do", "sweep"}, {"file", source_.source.file}, {"text", source_.source.text},
                                               {"variant", source_.scenario.variant}, {"plan", host::to_json(plan_)}, {"verify", options_.verify},
                                               {"first", from}, {"count", count}},
                                              patience));
@@ -206,7 +194,7 @@ class SweepRun {
         return parts_[next_++];
     }
 
-    void labour(Crew crew) {
+    void labour(Crew& crew) {
         while (const auto mine = next_part()) {
             auto done = part(crew, mine->first, mine->second);
             const std::lock_guard lock(mutex_);
@@ -217,24 +205,22 @@ class SweepRun {
             ledger_.take(*done);
             progress_.at(ledger_.boundaries_done(), boundaries_, ledger_.total().runs);
         }
-        const std::lock_guard lock(mutex_);
-        idle_.push_back(std::move(crew));
     }
 
-    Result<void> work(Crew first) {
+    Result<void> work() {
         std::vector<std::jthread> others;
         for (std::uint32_t i = 1; i < options_.jobs && i < parts_.size(); ++i) {
             others.emplace_back([this] {
-                auto crew = Crew::hire(options_);
+                auto crew = Crew::hire(options_.host);
                 if (!crew) {
                     const std::lock_guard lock(mutex_);
                     error_ = crew.error();
                     return;
                 }
-                labour(std::move(*crew));
+                labour(*crew);
             });
         }
-        labour(std::move(first));
+        labour(*crew_);
         others.clear();  // joins
         if (error_) {
             return tl::make_unexpected(*error_);
@@ -258,11 +244,11 @@ class SweepRun {
     /// The finding as a file of its own, shrunk and replayed.
     Result<void> explain(Finding finding) {
         const std::string name = counterexample_name(finding);
-        Crew& crew = idle_.front();
+        Crew& crew = *crew_;
         const auto ask = [&](Json request, const Finding& what, std::uint64_t trace) -> Result<Json> {
             request["file"] = name + ".toml";
             request["text"] = counterexample_text(source_.source.text, name, what, guest_, trace);
-            return crew.worker->ask(request, patience);
+            return crew.ask_twice(request, patience);
         };
         STACKRIG_TRY_ASSIGN(const Json shrunk, ask({{"do", "shrink"}}, finding, finding.trace_hash));
         shrunk.at("decisions").get_to(finding.decisions);
@@ -316,6 +302,7 @@ class SweepRun {
     CheckedSource source_;
     engine::SweepPlan plan_;
     std::uint64_t guest_;
+    std::optional<Crew> crew_;  ///< of the main thread: a child dies with the thread that has started it
     Ledger ledger_;
     Progress progress_{options_.quiet};
     std::mutex mutex_;  // guards everything below, and ledger_ and progress_ while several work
@@ -323,7 +310,6 @@ class SweepRun {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> parts_;
     std::size_t next_ = 0;
     std::optional<Error> error_;
-    std::vector<Crew> idle_;
     std::set<std::string> never_true_;
     std::uint64_t answers_ = 0;
     bool nondeterministic_ = false;

@@ -1,6 +1,7 @@
 // The framed port of a running QEMU, and what there is to say when it breaks.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,13 +32,15 @@ class FrameReader {
 
 class Channel {
   public:
-    Channel(pid_t qemu, OwnedFd port, OwnedFd kernel_log, OwnedFd qemu_words)
-        : qemu_(qemu), port_(std::move(port)), kernel_log_(std::move(kernel_log)), qemu_words_(std::move(qemu_words)) {}
+    /// `patience`: with a port that is full.
+    Channel(pid_t qemu, OwnedFd port, OwnedFd kernel_log, OwnedFd qemu_words, std::chrono::milliseconds patience)
+        : qemu_(qemu), port_(std::move(port)), kernel_log_(std::move(kernel_log)), qemu_words_(std::move(qemu_words)), patience_(patience) {}
     /// Asks the agent to power off, gives it a moment, then kills.
     ~Channel();
     Channel(const Channel&) = delete;
     Channel& operator=(const Channel&) = delete;
 
+    /// Errors (host): as receive(), and a QEMU that takes nothing any more.
     [[nodiscard]] Result<void> send(wire::Type type, std::string_view data);
     /// Any amount of data, cut into frames.
     [[nodiscard]] Result<void> send_all(wire::Type type, std::string_view data);
@@ -51,6 +54,7 @@ class Channel {
     [[nodiscard]] Unexpected lost();
     pid_t qemu_;
     OwnedFd port_, kernel_log_, qemu_words_;
+    std::chrono::milliseconds patience_;
     FrameReader reader_;
 };
 

@@ -7,6 +7,7 @@ namespace stackrig::host {
 namespace {
 
 constexpr std::chrono::seconds probe_patience{10};
+constexpr std::chrono::seconds warm_patience{20};
 
 std::vector<std::string> worker_arguments(const std::string& guest) { return {"worker", "--guest", guest}; }
 
@@ -26,6 +27,17 @@ std::optional<std::string> local_shortcoming(const BuildPaths& paths) {
         }
     }
     return fmt::format("the local /dev/kvm fails the probe ({}; ./rig doctor says more)", failed);
+}
+
+std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+/// A worker that has made its VMs and is gone leaves the kernel's caches warm and itself in the virtual host's files.
+Result<void> warm_up(VirtualHost& host, const BuildPaths& paths) {
+    const std::string guest = "/job/" + base_name(paths.guest);
+    STACKRIG_TRY_ASSIGN(auto process, host.run(paths.program, worker_arguments(guest), {{paths.guest, guest}}));
+    WorkerClient worker(std::move(process));
+    STACKRIG_TRY(worker.ask({{"do", "probe"}}, warm_patience));
+    return worker.finish(warm_patience);
 }
 
 }  // namespace
@@ -57,7 +69,9 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
         }
         why = *shortcoming;
     }
-    session->virtual_options_ = VirtualHostOptions{.folder = options.paths.kernel, .agent = options.paths.agent, .nested_paging = options.nested_paging};
+    session->virtual_options_ = VirtualHostOptions{
+        .folder = options.paths.kernel, .agent = options.paths.agent, .nested_paging = options.nested_paging, .states = options.paths.states,
+        .warm_up = [paths = options.paths](VirtualHost& host) { return warm_up(host, paths); }, .say = options.say};
     STACKRIG_TRY(session->boot());
     session->headline_ = fmt::format("host: virtual (QEMU TCG with SVM, Linux {}, kvm-amd npt={}), because {}", session->virtual_->kernel(),
                                      options.nested_paging ? 1 : 0, why);
@@ -82,7 +96,7 @@ Result<std::unique_ptr<Process>> Session::start_program(const std::string& progr
 }
 
 std::string Session::path_there(const std::string& file) const {
-    return is_virtual() ? "/job/" + file.substr(file.rfind('/') + 1) : file;
+    return is_virtual() ? "/job/" + base_name(file) : file;
 }
 
 Result<std::unique_ptr<WorkerClient>> Session::start_worker(const std::vector<std::string>& guests) {

@@ -1,6 +1,7 @@
 // Which host runs the guests, why, and workers on it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,12 +21,14 @@ struct BuildPaths {
     std::string lines;    ///< its source lines
     std::string agent;
     std::string kernel;   ///< folder with vmlinux and modules/
+    std::string states;   ///< folder of saved states of the virtual host
 };
 
 struct SessionOptions {
     HostKind kind = HostKind::automatic;
     bool nested_paging = false;  ///< of the virtual host
     BuildPaths paths;
+    std::function<void(const std::string&)> say = [](const std::string&) {};  ///< see VirtualHostOptions
 };
 
 /// Asks the KVM of this machine what it can do, in a child process, for it may hang or die of it.

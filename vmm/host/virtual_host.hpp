@@ -2,22 +2,33 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "vmm/base/result.hpp"
 #include "vmm/host/process.hpp"
+#include "vmm/host/saved_state.hpp"
 
 namespace stackrig::host {
+
+class VirtualHost;
 
 struct VirtualHostOptions {
     std::string folder;          ///< holds vmlinux and modules/, see fetch-kernel.sh
     std::string agent;           ///< the static agent program
     bool nested_paging = false;  ///< kvm-amd npt=1 or 0 (0: faster restores, stale TLB entries are real)
+    std::string states;          ///< folder of saved machine states; empty: always boot, never save
     unsigned memory_mib = 512;
     std::chrono::milliseconds boot_patience{8000};  ///< until the agent is ready; then one more try
+    std::chrono::milliseconds load_patience{8000};  ///< until a loaded machine answers; then it is booted
+    std::chrono::milliseconds send_patience{10'000};  ///< with a QEMU that takes nothing any more
     std::string qemu = "qemu-system-x86_64";
+    /// What to do in a machine before it is saved, so that what it leaves behind is there after every load.
+    std::function<Result<void>(VirtualHost&)> warm_up;
+    /// Told of what went wrong and was made good: a state that could not be loaded or saved, a boot that stalled.
+    std::function<void(const std::string&)> say = [](const std::string&) {};
 };
 
 /// A file to appear in the virtual host before a program starts.
@@ -27,28 +38,35 @@ struct HostFile {
 };
 
 class Channel;
+struct Machine;
 
 /// Runs one program at a time. QEMU dies with this object and with this process.
 class VirtualHost {
   public:
-    /// Boots. Errors (host), told apart: no QEMU, no kernel or agent, QEMU refused (its words), kernel panic or boot stall
-    /// (the end of the kernel's log).
+    /// Loads the saved state there is, or boots, and then saves one. Errors (host), told apart: no QEMU, no kernel or agent,
+    /// QEMU refused (its words), kernel panic or boot stall (the end of the kernel's log).
     static Result<std::unique_ptr<VirtualHost>> start(const VirtualHostOptions& options);
     ~VirtualHost();
 
-    /// Puts `program`, its shared libraries and `files` there and starts it with `arguments`. The previous program must
-    /// have ended. The process must not outlive this object.
+    /// Puts `program`, its shared libraries and `files` there, those that are not there yet, and starts it with `arguments`.
+    /// The previous program must have ended. The process must not outlive this object.
     [[nodiscard]] Result<std::unique_ptr<Process>> run(const std::string& program, const std::vector<std::string>& arguments,
                                                        const std::vector<HostFile>& files);
 
-    [[nodiscard]] const std::string& kernel() const { return kernel_; }
+    [[nodiscard]] const std::string& kernel() const { return facts_.kernel; }
+    /// From a saved state rather than by booting.
+    [[nodiscard]] bool was_loaded() const { return was_loaded_; }
     /// QEMU's process id, for tests that kill it.
     [[nodiscard]] int pid() const;
 
   private:
-    explicit VirtualHost(std::unique_ptr<Channel> channel);
+    friend class VirtualHostStart;
+    VirtualHost(std::unique_ptr<Channel> channel, StateFacts facts, bool was_loaded);
+    [[nodiscard]] Result<void> put(const HostFile& file);
+
     std::unique_ptr<Channel> channel_;
-    std::string kernel_;
+    StateFacts facts_;
+    bool was_loaded_;
 };
 
 }  // namespace stackrig::host

@@ -24,6 +24,7 @@ enum class Type : std::uint32_t {
     input_end = 6,
     kill = 7,        ///< the job and all it started
     power_off = 8,
+    greet = 9,       ///< to be answered with ready: is anybody there?
     // agent -> launcher
     ready = 16,      ///< text: kernel release
     output = 17,     ///< the job's standard output

@@ -69,4 +69,22 @@ Result<Json> WorkerClient::ask(const Json& request, std::chrono::milliseconds pa
     }
 }
 
+Result<void> WorkerClient::finish(std::chrono::milliseconds patience) {
+    const Deadline deadline = in(patience);
+    STACKRIG_TRY(process_->close_input());
+    for (;;) {
+        STACKRIG_TRY_ASSIGN(const auto event, process_->next(deadline));
+        if (!event) {
+            process_->kill();
+            return fail(ErrorKind::rig, fmt::format("the worker did not end within {} s and was killed", patience.count() / 1000));
+        }
+        if (const auto* ended = std::get_if<Process::Ended>(&*event)) {
+            if (ended->how == Process::Ended::How::exited && ended->number == 0) {
+                return {};
+            }
+            return died(*ended);
+        }
+    }
+}
+
 }  // namespace stackrig::host

@@ -1,13 +1,21 @@
 // The virtual KVM host itself: boots it, runs programs in it, breaks it.
+#include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <thread>
+#include <unistd.h>
 
 #include "vmm/host/virtual_host.hpp"
 
 namespace stackrig::host {
 namespace {
+
+namespace fs = std::filesystem;
 
 VirtualHostOptions options() {
     const char* build = std::getenv("STACKRIG_BUILD_DIR");
@@ -27,6 +35,37 @@ class VirtualHostTest : public testing::Test {
         EXPECT_TRUE(host) << (host ? "" : host.error().text);
         return host ? std::move(*host) : nullptr;
     }
+    /// Options with saved states in a folder of this test's own; what is said is kept.
+    VirtualHostOptions with_states() {
+        VirtualHostOptions all = options();
+        all.states = folder_.string();
+        all.say = [this](const std::string& text) { said_ += text + "\n"; };
+        return all;
+    }
+    std::unique_ptr<VirtualHost> start(const VirtualHostOptions& with) {
+        said_.clear();
+        auto host = VirtualHost::start(with);
+        EXPECT_TRUE(host) << (host ? "" : host.error().text);
+        return host ? std::move(*host) : nullptr;
+    }
+    /// The one state in the folder; empty when there is none.
+    [[nodiscard]] fs::path state() const {
+        for (const auto& entry : fs::directory_iterator(folder_)) {
+            if (entry.path().filename() != "lock") {
+                return entry.path();
+            }
+        }
+        return {};
+    }
+    VirtualHostTest() {
+        std::string pattern = (fs::temp_directory_path() / "stackrig-states-XXXXXX").string();
+        folder_ = ::mkdtemp(pattern.data());
+    }
+    ~VirtualHostTest() override { fs::remove_all(folder_); }
+
+    fs::path folder_;
+    std::string said_;
+
     struct Outcome {
         std::string out, err, end;
     };
@@ -75,6 +114,28 @@ TEST_F(VirtualHostTest, SaysThatQemuWasKilled) {
     EXPECT_NE(event.error().text.find("killed by signal 9"), std::string::npos) << event.error().text;
 }
 
+TEST_F(VirtualHostTest, SaysThatQemuHangs) {
+    VirtualHostOptions hasty = options();
+    hasty.send_patience = std::chrono::milliseconds(50);
+    const auto host = VirtualHost::start(hasty);
+    ASSERT_TRUE(host) << host.error().text;
+    ASSERT_EQ(::kill((*host)->pid(), SIGSTOP), 0);
+    const auto process = (*host)->run("/bin/sh", {"-c", ":"}, {{options().folder + "/vmlinux", "/job/large"}});
+    ASSERT_FALSE(process);
+    EXPECT_NE(process.error().text.find("has not taken what was sent for 50 ms"), std::string::npos) << process.error().text;
+}
+
+TEST_F(VirtualHostTest, SaysThatTheKernelDied) {
+    const auto host = boot();
+    ASSERT_NE(host, nullptr);
+    auto process = host->run("/bin/sh", {"-c", "echo c >/proc/sysrq-trigger"}, {});
+    ASSERT_TRUE(process) << process.error().text;
+    const auto event = (*process)->next(in(std::chrono::seconds(30)));
+    ASSERT_FALSE(event);
+    EXPECT_NE(event.error().text.find("QEMU exited with status 0"), std::string::npos) << event.error().text;
+    EXPECT_NE(event.error().text.find("Kernel panic - not syncing: sysrq triggered crash"), std::string::npos) << event.error().text;
+}
+
 TEST_F(VirtualHostTest, KillsAProgramThatDoesNotEnd) {
     const auto host = boot();
     ASSERT_NE(host, nullptr);
@@ -107,6 +168,98 @@ TEST_F(VirtualHostTest, SaysThatABootStalled) {
     const auto host = VirtualHost::start(hasty);
     ASSERT_FALSE(host);
     EXPECT_NE(host.error().text.find("did not boot within 50 ms"), std::string::npos) << host.error().text;
+}
+
+TEST_F(VirtualHostTest, TheSecondStartIsFromTheSavedState) {
+    const std::string text = (folder_ / "../stackrig-file.txt").string();
+    std::ofstream(text) << "before\n";
+    VirtualHostOptions warm = with_states();
+    warm.warm_up = [&](VirtualHost& host) -> Result<void> {
+        EXPECT_TRUE(host.run("/bin/sh", {"-c", "echo warm >/tmp/warm"}, {{text, "/job/text"}}).and_then([](auto process) {
+            return process->next(in(std::chrono::seconds(30)));
+        }));
+        return {};
+    };
+    const auto first = start(warm);
+    ASSERT_NE(first, nullptr);
+    EXPECT_FALSE(first->was_loaded());
+    EXPECT_EQ(shell(*first, "read -r x </tmp/warm; echo $x; echo 1 >/tmp/mine").out, "warm\n") << "it goes on after it was saved";
+    std::ofstream(text) << "changed\n";
+    for (int i = 0; i < 2; ++i) {  // at the same time as the first, and as each other
+        const auto again = start(warm);
+        ASSERT_NE(again, nullptr);
+        EXPECT_TRUE(again->was_loaded());
+        EXPECT_EQ(again->kernel(), first->kernel());
+        EXPECT_EQ(shell(*again, "read -r x </tmp/warm; read -r y </job/text; echo $x /tmp/* $y; [ -c /dev/kvm ] && echo kvm").out, "warm /tmp/warm before\nkvm\n");
+        auto process = again->run("/bin/sh", {"-c", "read -r x </job/text; echo $x"}, {{text, "/job/text"}});
+        ASSERT_TRUE(process);
+        const auto output = (*process)->next(in(std::chrono::seconds(30)));
+        ASSERT_TRUE(output && *output);
+        EXPECT_EQ(std::get<Process::Output>(**output).bytes, "changed\n") << "a file that has changed is put anew";
+    }
+    EXPECT_EQ(said_, "");
+    fs::remove(text);
+}
+
+TEST_F(VirtualHostTest, BootsWhenTheStateIsDamagedAndSavesItAnew) {
+    ASSERT_NE(start(with_states()), nullptr);
+    fs::resize_file(state(), 1'000'000);
+    const auto host = start(with_states());
+    ASSERT_NE(host, nullptr);
+    EXPECT_FALSE(host->was_loaded());
+    EXPECT_EQ(said_, "the saved state " + state().string() + " is not used, the virtual host is booted instead: it is cut off at 1000000 bytes\n");
+    EXPECT_TRUE(start(with_states())->was_loaded());
+}
+
+TEST_F(VirtualHostTest, BootsWhenQemuRefusesTheStateOrTheMachineDoesNotAnswer) {
+    ASSERT_NE(start(with_states()), nullptr);
+    const fs::path good = state();
+    for (const bool silent : {false, true}) {
+        // Whole as a file, but the devices are none; or there is no time to wait for the answer.
+        if (!silent) {
+            const OwnedFd ram(::memfd_create("ram", MFD_CLOEXEC));
+            ASSERT_EQ(::ftruncate(ram.get(), 512 << 20), 0);
+            const std::string name = good.filename().string();
+            const StateFolder states(folder_.string(), name.substr(0, 4), "", 512 << 20);
+            const auto file = states.create();
+            ASSERT_TRUE(file);
+            ASSERT_EQ(::write(file->get(), "no devices", 10), 10);
+            ASSERT_TRUE(states.commit(file->get(), ram.get(), {}));
+            fs::rename(states.path(), good);
+        }
+        VirtualHostOptions with = with_states();
+        with.load_patience = silent ? std::chrono::milliseconds(1) : with.load_patience;
+        const auto host = start(with);
+        ASSERT_NE(host, nullptr);
+        EXPECT_FALSE(host->was_loaded());
+        EXPECT_NE(said_.find("is not used, the virtual host is booted instead"), std::string::npos) << said_;
+        EXPECT_NE(said_.find(silent ? "does not answer" : "Not a migration stream"), std::string::npos) << said_;
+    }
+}
+
+TEST_F(VirtualHostTest, ManyFirstUsesAtOnceSaveOnceAndAllRun) {
+    std::vector<std::jthread> all;
+    std::array<bool, 3> loaded{};
+    for (bool& one : loaded) {
+        all.emplace_back([&one, with = options(), folder = folder_.string()]() mutable {
+            with.states = folder;
+            const auto host = VirtualHost::start(with);
+            ASSERT_TRUE(host) << host.error().text;
+            one = (*host)->was_loaded();
+            EXPECT_EQ(shell(**host, "echo here").out, "here\n");
+        });
+    }
+    all.clear();  // joins
+    EXPECT_EQ(std::count(loaded.begin(), loaded.end(), false), 1);
+}
+
+TEST_F(VirtualHostTest, RunsWithoutASavedStateWhereNoneCanBe) {
+    VirtualHostOptions nowhere = with_states();
+    nowhere.states = "/proc/nowhere";
+    const auto host = start(nowhere);
+    ASSERT_NE(host, nullptr);
+    EXPECT_EQ(said_.find("the virtual host's state is not saved: "), 0U) << said_;
+    EXPECT_EQ(shell(*host, "echo here").out, "here\n");
 }
 
 }  // namespace

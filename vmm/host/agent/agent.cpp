@@ -146,6 +146,12 @@ void open_port() {
     }
 }
 
+void send_ready() {
+    utsname name{};
+    uname(&name);
+    send_text(Type::ready, name.release);
+}
+
 // --- jobs ---
 
 void make_parents(const std::string& path) {
@@ -295,9 +301,7 @@ int main() {
     setenv("TMPDIR", "/tmp", 1);
     load_modules();
     open_port();
-    utsname name{};
-    uname(&name);
-    send_text(Type::ready, name.release);
+    send_ready();
     int file = -1;
     for (;;) {
         const Frame frame = receive();
@@ -315,6 +319,7 @@ int main() {
                 file = -1;
                 break;
             case Type::exec: run(frame.data); break;
+            case Type::greet: send_ready(); break;
             case Type::power_off: power_off();
             default: break;  // input or kill that crossed the job's end
         }
