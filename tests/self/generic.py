@@ -31,6 +31,7 @@ class Mutant:
     showed: work.Showed = field(default_factory=work.Showed)
     by: str = ""
     broken: bool = False
+    same: bool = False  # the compiler makes the same image of it
 
     @property
     def name(self) -> str:
@@ -87,15 +88,17 @@ def explained() -> dict[str, str]:
     return reasons
 
 
-def build_one(build, folder, numbered):
+def build_one(build, folder, unchanged, numbered):
     number, mutant = numbered
     scratch = build.scratch(folder / f"g{number}")
     (scratch / mutant.path).write_text("\n".join(mutant.lines) + "\n")
     try:
-        return number, build.make(scratch, [mutant.path])
+        elf = build.make(scratch, [mutant.path])
     except BuildFailed:
         mutant.broken = True
         return number, None
+    mutant.same = elf.read_bytes() == unchanged
+    return number, None if mutant.same else elf
 
 
 def try_one(rig, elf, mutant, trials):
@@ -114,8 +117,9 @@ def score(options, build, folder: Path) -> int:
     total = len(chosen)
     random.Random(options.seed).shuffle(chosen)
     chosen = chosen[:options.sample] if options.sample else chosen
-    elves = build_all(list(enumerate(chosen)), lambda item: build_one(build, folder, item), options.jobs)
-    say(f"{len(elves)} of {len(chosen)} mutants can be built, {time.monotonic() - start:.0f} s")
+    unchanged = build.make(build.scratch(folder / "unchanged"), []).read_bytes()
+    elves = build_all(list(enumerate(chosen)), lambda item: build_one(build, folder, unchanged, item), options.jobs)
+    say(f"{len(elves)} of {len(chosen)} mutants make another image, {sum(m.same for m in chosen)} the same one, {time.monotonic() - start:.0f} s")
     # What kills most comes first.
     early = ("c3-null", "hz-a12-refused", "hz-b3-pre", "hz-b1-more", "c6-", "c7-", "hz-e3", "hz-c1")
     trials = sorted(work.scenario_trials(), key=lambda t: next((i for i, e in enumerate(early) if t.title.startswith(e)), len(early)))
@@ -151,7 +155,8 @@ def conclude(options, total, chosen, done, seconds) -> int:
         for path in FILES:
             here = [m for m in done if m.path == path]
             print(f"{path:<34} {sum(bool(m.by) for m in here):>4} of {len(here):>4} killed")
-        print(f"\n{len(chosen)} of {total} mutants, seed {options.seed}: {len(done)} could be built, {killed} killed, {len(survivors)} survived, "
+        print(f"\n{len(chosen)} of {total} mutants, seed {options.seed}: {sum(m.broken for m in chosen)} cannot be built, {sum(m.same for m in chosen)} make the "
+              f"same image; of the other {len(done)} {killed} killed, {len(survivors)} survived, "
               f"{len(equivalent)} of them equivalent: {percent:.1f} % of the others killed; {seconds:.0f} s")
         for m in survivors:
             print(f"  {m.path}:{m.line} {m.what}: {m.before}\n      {reasons.get(m.name, 'NOT EXPLAINED in tests/self/survivors.txt')}")

@@ -284,6 +284,8 @@ void History::begin_enter(const View& view, ThreadId t, abi::Entry entry) {
     ++h.visit.enters;
     h.visit.cache_ran_out = false;
     h.visit.alloc_failed = false;
+    const auto first = std::find_if(waiters_.begin(), waiters_.end(), [&](ThreadId w) { return view.asleep_for(w, abi::WaitKind::pages); });
+    h.visit.behind = first == waiters_.end() ? std::nullopt : std::optional(*first);
 }
 
 void History::follow_enter(const View& view, const engine::MarkStop& mark, ThreadId t) {

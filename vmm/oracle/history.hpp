@@ -51,6 +51,7 @@ struct Visit {
     bool irqs_seen_on = false;       ///< IF was seen set before exit work
     std::uint32_t page_sleeps = 0;   ///< times it went to sleep in the current wait for pages
     std::uint32_t overtaken = 0;     ///< times a later comer's wait was over first
+    std::optional<ThreadId> behind;  ///< the first of those who slept for pages when ENTER began
     std::uint32_t enter_steps = 0;   ///< instruction boundaries seen inside ENTER, its own only
     bool operator==(const Visit&) const = default;
 };

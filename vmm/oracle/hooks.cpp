@@ -148,7 +148,8 @@ void check_inv31(const Scene& s) {
                                        s.name(other), name_of(s.thread(other).phase)));
         }
     }
-    if (s.history.cpu(s.cpu()).async > 0) {
+    const CpuHistory& here = s.history.cpu(s.cpu());
+    if (here.async > 0 || here.landed) {
         s.judge.report(
             Inv::inv31, {t}, fmt::format("hooks of {}", s.cpu()),
             fmt::format("A hook of {} begins on {} inside the handler of an NMI, #MC or #DB that interrupted "

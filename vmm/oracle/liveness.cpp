@@ -26,8 +26,10 @@ constexpr Invariant all[] = {
      everywhere},
     {Inv::live2, "LIVE-2", "a waiter is served in its turn", "", "",
      "In one wait for pages a thread is woken in vain, or overtaken by a thread that began to wait later, "
-     "fewer than 3 times.",
-     "At sleep and wait.done, counts of the wait going on.", file, Basis::derived, under_entry_exit},
+     "fewer than 3 times. Where pages are handed to waiters in turn, ENTER takes none past a thread that sleeps for "
+     "them.",
+     "At sleep and wait.done, counts of the wait going on; at enter.take, who slept for pages when that ENTER began and "
+     "still does.", file, Basis::derived, under_entry_exit},
     {Inv::live3, "LIVE-3", "pages of other CPUs do not stay out of reach", "", "",
      "No thread sleeps for pages while the caches of other CPUs hold what it lacks: exits on one CPU must "
      "not pump the pages "
@@ -54,11 +56,6 @@ constexpr Invariant all[] = {
      "At cpu.online, cpu.offline and cpu.up_failed, the stashes of that CPU.", file, Basis::derived,
      under_entry_exit},
 };
-
-bool asleep_for(const Scene& s, ThreadId t, abi::WaitKind kind) {
-    return s.view.alive(t) && s.view.thread(t).state == abi::ThreadState::blocked &&
-           s.view.thread(t).wait_kind == kind;
-}
 
 std::uint64_t free_pages(const Scene& s) { return s.history.alloc_denied() ? 0 : s.view.free_list.size(); }
 
@@ -122,6 +119,24 @@ void check_turn(const Scene& s) {
     }
 }
 
+/// Only where pages are handed out in turn: otherwise whoever comes first gets them.
+void check_queue(const Scene& s) {
+    if (!s.at(abi::Mark::enter_take) || !s.history.turn().thread || !abi::handed_out(s.policies.wait)) {
+        return;
+    }
+    const ThreadId t = *s.history.turn().thread;
+    const auto behind = s.thread(t).visit.behind;
+    const auto source = static_cast<abi::StackSource>(s.mark()->args[1]);
+    const bool ordinary = source == abi::StackSource::cache || source == abi::StackSource::nowait;
+    if (s.thread(t).phase != Phase::enter || !ordinary || !s.judge.examine(Inv::live2) || !behind ||
+        !s.view.asleep_for(*behind, abi::WaitKind::pages)) {
+        return;
+    }
+    s.judge.report(Inv::live2, {*behind, t}, fmt::format("wait of {}", s.name(*behind)),
+                   fmt::format("ENTER of {} ({}) takes a page although {} slept for pages before it began, and still does.",
+                               s.name(t), entry_text(s.thread(t).visit.entry), s.name(*behind)));
+}
+
 void check_enter(const Scene& s) {
     const auto running = s.view.here().running;
     if (!running || s.thread(*running).phase != Phase::enter || s.may_wait(*running) ||
@@ -182,6 +197,7 @@ std::span<const Invariant> rows() { return all; }
 
 void check(const Scene& s) {
     check_turn(s);
+    check_queue(s);
     check_enter(s);
     check_reschedule(s);
     check_cpu(s);
@@ -189,7 +205,7 @@ void check(const Scene& s) {
 
 void check_quiet(const Scene& s) {
     for (std::uint32_t id = 0; id < s.view.threads.size(); ++id) {
-        if (asleep_for(s, ThreadId(id), abi::WaitKind::pages)) {
+        if (s.view.asleep_for(ThreadId(id), abi::WaitKind::pages)) {
             check_pages_waiter(s, ThreadId(id));
         }
     }

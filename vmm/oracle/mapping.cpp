@@ -31,8 +31,9 @@ constexpr Invariant all[] = {
      "When ENTER is done P1..P3 are mapped, or none of them is and the thread is owed them; only an entry "
      "that may "
      "wait may be owed. Outside the hooks no thread has a partial set, and in the kernel it has all four "
-     "pages.",
-     "At enter.done and enter.short; at each stop, the leaf PTEs of every user thread outside the hooks.",
+     "pages, or knows that it is owed them.",
+     "At enter.done and enter.short; at loop.irq_on, Thread::pend; at each stop, the leaf PTEs of every user thread "
+     "outside the hooks.",
      file, Basis::claim, under_entry_exit},
     {Inv::inv11, "INV-11", "one page while in user mode", quotes::user_threads, quotes::proposal,
      "While a CPU is in user mode, the thread that runs there has exactly P0 mapped.",
@@ -123,6 +124,18 @@ void check_inv5_done(const Scene& s) {
                     s.name(t), entry_text(h.visit.entry), pages_text(mapped), pend ? "owed" : "not owed",
                     believed ? "owed" : "not owed",
                     may_owe ? "may" : "may not"));
+}
+
+/// Exit work may go deep. Whoever has given its pages back by then must know that it has to ask for others.
+void check_inv5_loop(const Scene& s) {
+    if (!s.at(abi::Mark::loop_irq_on) || !s.history.turn().thread || !s.judge.examine(Inv::inv5)) {
+        return;
+    }
+    const ThreadId t = *s.history.turn().thread;
+    if (s.thread(t).visit.enters > 0 && s.view.mapped(t) == only_p0 && s.view.thread(t).pend == 0) {
+        s.judge.report(Inv::inv5, {t}, fmt::format("exit work of {}", s.name(t)),
+                       fmt::format("{} goes on with its exit work on {{P0}} alone, and is owed no pages (Thread::pend).", s.name(t)));
+    }
 }
 
 /// No page left although nobody else holds the reserve; with another holder it is the reserve's affair
@@ -237,6 +250,7 @@ void check(const Scene& s) {
         }
     }
     check_inv5_done(s);
+    check_inv5_loop(s);
     check_inv5_short(s);
     check_inv11(s);
     s.judge.examine(Inv::inv3);

@@ -77,6 +77,10 @@ struct View {
         return t.value() < threads.size() && threads[t.value()].state != abi::ThreadState::unused;
     }
     /// Exists, and is neither dead nor still being created.
+    /// By its own bookkeeping.
+    [[nodiscard]] bool asleep_for(ThreadId t, abi::WaitKind kind) const {
+        return alive(t) && thread(t).state == abi::ThreadState::blocked && thread(t).wait_kind == kind;
+    }
     [[nodiscard]] bool alive(ThreadId t) const {
         return exists(t) && threads[t.value()].state != abi::ThreadState::dead &&
                threads[t.value()].state != abi::ThreadState::embryo;

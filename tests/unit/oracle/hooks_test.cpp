@@ -230,6 +230,22 @@ TEST(Inv31, HookInsideAKernelNmi) {
     EXPECT_FIRED(r, Inv::inv31);
 }
 
+TEST(Inv31, HookByWhatAKernelDebugExceptionRunsBeforeItsHandler) {
+    for (const bool handled : {false, true}) {
+        Rig r;
+        r.boot_to_user();
+        r.in_kernel(r.g.a);
+        r.boundary();  // entered, ENTER still to come
+        r.stop(engine::LandedStop{.entry = Entry::debug, .from_user = false, .exact = true, .detail = ""});
+        if (handled) {
+            r.mark(Mark::handler_begin, static_cast<std::uint64_t>(Entry::debug), 0);
+            r.mark(Mark::handler_end, static_cast<std::uint64_t>(Entry::debug), 0);
+        }
+        r.mark(Mark::enter_begin, r.g.a, static_cast<std::uint64_t>(Entry::syscall64));
+        EXPECT_EQ(r.fired(Inv::inv31), !handled) << r.all();
+    }
+}
+
 TEST(Inv31, HookInsideAnotherThreadsHook) {
     Rig r;
     r.boot_to_user();

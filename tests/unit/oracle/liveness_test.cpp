@@ -113,6 +113,30 @@ TEST(Live2, MoreImportantOnesMayOvertakeWhereThatIsThePolicy) {
     }
 }
 
+TEST(Live2, TakesAPagePastAThreadThatSleepsForIt) {
+    struct Case {
+        abi::Wait wait;
+        bool woken_first;  ///< A has left the queue when ENTER begins
+        bool fires;
+    };
+    for (const Case c : {Case{abi::Wait::fifo, false, true}, Case{abi::Wait::fifo, true, false}, Case{abi::Wait::event, false, false}}) {
+        test::Setup setup{.cache = 0, .free = 6};
+        setup.policies.wait = c.wait;
+        Rig r(setup);
+        r.boot_to_user();
+        r.alloc_denied = true;
+        r.wait_for_pages(r.g.a);
+        r.alloc_denied = false;
+        r.first_run(r.g.b);
+        if (c.woken_first) {
+            r.g.thread(r.g.a).state = abi::ThreadState::runnable;
+        }
+        r.g.cpu().cache = {};
+        r.enter(r.g.b, Entry::syscall64);
+        EXPECT_EQ(r.fired(Inv::live2), c.fires) << r.all();
+    }
+}
+
 TEST(Live3, PagesInTheCacheOfAnotherCpu) {
     for (const unsigned pages : {2u, 3u}) {
         Rig r(two_cpus);

@@ -147,6 +147,25 @@ TEST(Inv5, NoSourceLeftAndNobodyToBlame) {
     EXPECT_ONLY(r, Inv::inv5);
 }
 
+TEST(Inv5, ExitWorkWithoutPagesThatNobodyOwes) {
+    for (const bool owed : {false, true}) {
+        test::Setup setup;
+        setup.policies.repair = abi::Repair::give_back;
+        Rig r(setup);
+        r.boot_to_user();
+        r.enter(r.g.a, Entry::timer);
+        r.mark(Mark::loop_begin, r.g.a, abi::work_need_resched);
+        for (unsigned i = 1; i <= abi::extra_pages; ++i) {
+            unmap_to_cache(r, r.g.a, i);
+        }
+        r.g.thread(r.g.a).pend = owed ? 1 : 0;
+        r.g.thread(r.g.a).source = StackSource::none;
+        r.set_irqs(true);
+        r.mark(Mark::loop_irq_on, r.g.a, abi::work_need_resched);
+        EXPECT_EQ(r.fired(Inv::inv5), !owed) << r.all();
+    }
+}
+
 TEST(Inv5, PageLostInTheKernel) {
     Rig r;
     r.boot_to_user();
