@@ -20,6 +20,7 @@ struct RunOptions {
     bool ktap = false;
     OutputFiles files;
     std::uint32_t jobs = 1;
+    bool every_instruction = false;
     bool verbose = false;
     bool quiet = false;
     HostChoice host;

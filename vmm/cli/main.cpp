@@ -48,6 +48,8 @@ int main(int argc, char** argv) {
     run->add_option("--html", run_options.files.html, "also write a report with pictures to FILE: open it in a browser");
     run->add_option("--perfetto", run_options.files.perfetto, "also write the recorded runs to FILE as a trace for ui.perfetto.dev");
     run->add_option("-j,--jobs", run_options.jobs, "workers, each with a host of its own (default: 1); the output is the same")->check(CLI::Range(1, 64));
+    run->add_flag("--every-instruction", run_options.every_instruction,
+                  "step, and check at every instruction, as if each file said check = \"instruction\" (slow; the verdicts must be the same)");
     run->add_flag("-v,--verbose", run_options.verbose, "show pictures and landings of every scenario, not only of failures");
     run->add_flag("-q,--quiet", run_options.quiet, "only what is not as expected, and the summary");
     add_host(*run, run_options.host);

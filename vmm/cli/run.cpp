@@ -26,6 +26,7 @@ using explore::ScenarioResult;
 using explore::Verdict;
 
 constexpr std::chrono::seconds patience{60};
+constexpr std::chrono::seconds patience_when_stepping{600};
 constexpr std::size_t most_moments = 600;  ///< of one run in the reports that draw: its last ones
 
 /// Prints results in the chosen format.
@@ -110,16 +111,23 @@ ScenarioResult lost(const CheckedSource& source, const Error& error) {
 /// Runs one scenario; a worker that dies of it loses this one and nothing else.
 ScenarioResult run_one(Crew& crew, const CheckedSource& source, const RunOptions& options) {
     host::Json request{{"do", "run"}, {"file", source.source.file}, {"text", source.source.text}, {"variant", source.scenario.variant}};
+    if (options.every_instruction) {
+        request["check"] = "instruction";
+    }
     if (options.files.want_timeline()) {
         request["timeline"] = most_moments;
         request["timeline_of_passes"] = options.verbose;
     }
-    auto answer = crew.ask(request, patience);
+    auto answer = crew.ask(request, options.every_instruction ? patience_when_stepping : patience);
     if (!answer) {
         return lost(source, answer.error());
     }
     auto result = report::result_from_json(*answer);
-    return result ? std::move(*result) : lost(source, result.error());
+    if (!result) {
+        return lost(source, result.error());
+    }
+    result->made_with = options.every_instruction ? "--every-instruction" : "";
+    return std::move(*result);
 }
 
 /// All scenarios, shared out among workers. `finished` is called for each as it ends, one at a time; the results are in the

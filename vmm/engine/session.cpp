@@ -275,12 +275,14 @@ Result<void> Session::arm() {
     for (const Return& there : now_.returns) {
         wanted.push_back(there.rip);
     }
-    const std::set<Gva> addresses(wanted.begin(), wanted.end());
-    if (addresses == breakpoints_.addresses()) {
+    std::sort(wanted.begin(), wanted.end());
+    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+    const auto& armed = breakpoints_.addresses();
+    if (std::equal(wanted.begin(), wanted.end(), armed.begin(), armed.end())) {
         return {};
     }
     STACKRIG_TRY(breakpoints_.clear());
-    for (const Gva address : addresses) {
+    for (const Gva address : wanted) {
         STACKRIG_TRY(breakpoints_.set(address));
     }
     return {};

@@ -106,8 +106,12 @@ Result<bool> Trunk::same_memory(const machine::Snapshot& there) {
 Result<bool> Trunk::same_machine(const machine::Snapshot& there) {
     for (std::uint32_t i = 0; i < session_->machine().cpus(); ++i) {
         STACKRIG_TRY_ASSIGN(const machine::CpuSnapshot cpu, machine::capture(session_->machine().vcpu(CpuId{i})));
+        const machine::CpuSnapshot& then = there.cpu(CpuId{i});
+        if (cpu == then) {
+            continue;
+        }
         const machine::CpuSnapshot is = without_logs(cpu);
-        const machine::CpuSnapshot was = without_logs(there.cpu(CpuId{i}));
+        const machine::CpuSnapshot was = without_logs(then);
         if (!(is == was)) {
             difference_ = machine::differences(is, was);
             return false;

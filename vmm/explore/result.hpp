@@ -106,6 +106,7 @@ struct ScenarioResult {
     std::vector<std::string> steps;  ///< the schedule, as written
     std::size_t last_step = 0;       ///< index of the step in which the run ended
     Timeline timeline;               ///< empty unless asked for
+    std::string made_with;   ///< options of `run` without which the run would be another one
     std::uint32_t line = 1;  ///< in `file`: of the schedule step at which the run ended
 };
 

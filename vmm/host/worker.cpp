@@ -93,6 +93,7 @@ Result<scenario::Scenario> Worker::checked(const Json& request) const {
     const std::string variant = request.value("variant", "");
     for (scenario::Scenario& scenario : *scenarios) {
         if (scenario.variant == variant) {
+            scenario.plan.check_every_instruction = scenario.plan.check_every_instruction || request.value("check", "") == "instruction";
             return std::move(scenario);
         }
     }

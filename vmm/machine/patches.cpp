@@ -73,6 +73,9 @@ bool Patches::read(Gpa from, std::span<std::byte> into) const {
         return false;
     }
     std::memcpy(into.data(), ram.data() + (from - memory_.base()), into.size());
+    if (patches_.empty()) {
+        return true;
+    }
     for (auto patch = patches_.lower_bound(from.value());
          patch != patches_.end() && patch->first < from.value() + into.size(); ++patch) {
         into[patch->first - from.value()] = std::byte{patch->second.original};

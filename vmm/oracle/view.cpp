@@ -20,6 +20,13 @@ bool read_array(const PhysMemory& memory, Gpa from, std::uint32_t count, std::ve
     return memory.read(from, std::as_writable_bytes(std::span(into)));
 }
 
+/// In place: the structures are large, and there are some to read at each stop.
+template <class T>
+bool read_into(const PhysMemory& memory, Gpa from, T& into) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return memory.read(from, std::as_writable_bytes(std::span(&into, 1)));
+}
+
 /// FNV-1a over words; never 0, which stands for "no list seen yet".
 std::uint64_t fingerprint(const std::vector<abi::Frame>& frames, std::uint32_t free_head) {
     std::uint64_t hash = 0xcbf29ce484222325 ^ free_head;
@@ -55,16 +62,17 @@ const View& ViewReader::read(const engine::Stop& stop) {
     view_.stop_cpu = stop.cpu;
     view_.cause = stop.cause;
     bad_.clear();
-    const auto kernel = stop.memory.read_as<abi::KernelState>(kernel_state_);
-    if (kernel && kernel->magic == abi::boot_magic && kernel->version == abi::abi_version) {
-        view_.kernel = *kernel;
-        view_.readable = true;
+    view_.readable = read_into(stop.memory, kernel_state_, view_.kernel) && view_.kernel.magic == abi::boot_magic &&
+                     view_.kernel.version == abi::abi_version;
+    if (view_.readable) {
         read_threads();
         read_slots();
         assign_slots();
         read_frames();
         read_cpus();
         book_frames();
+    } else {
+        view_.kernel = {};
     }
     view_.threads = threads_;
     view_.slots = slots_;
@@ -75,9 +83,9 @@ const View& ViewReader::read(const engine::Stop& stop) {
 }
 
 void ViewReader::read_threads() {
-    threads_.clear();
     const std::uint32_t count = view_.kernel.thread_count;
     if (count > max_thread_count) {
+        threads_.clear();
         complain(BadValue::Kind::pointer, "KernelState::thread_count", 0, count);
         return;
     }
@@ -233,28 +241,32 @@ void ViewReader::read_cpus() {
 
 void ViewReader::read_cpu(std::uint32_t index) {
     CpuView& cpu = cpus_[index];
-    cpu = {};
     cpu.regs = view_.stop->cpus[index];
+    cpu.readable = false;
+    cpu.online = false;
+    cpu.running.reset();
+    cpu.current.reset();
     cpu.rsp = locate(cpu.regs.rsp);
     cpu.own_tables = !tables_.same_under(view_.stop->memory, Gpa(cpu.regs.cr3.value() & root_mask));
     if (index < view_.kernel.cpus && index < abi::max_cpus) {
         const std::uint64_t pointer = view_.kernel.percpu[index];
         const auto at = gpa_of(pointer, sizeof(abi::PerCpu), alignof(abi::PerCpu), ram());
-        const auto area = at ? view_.stop->memory.read_as<abi::PerCpu>(*at) : std::nullopt;
-        if (area) {
-            cpu.belief = *area;
-            cpu.readable = true;
-            cpu.online = area->idle != 0 && area->online != 0;
-            cpu.current = thread_at(area->current);
+        cpu.readable = at && read_into(view_.stop->memory, *at, cpu.belief);
+        if (cpu.readable) {
+            cpu.online = cpu.belief.idle != 0 && cpu.belief.online != 0;
+            cpu.current = thread_at(cpu.belief.current);
             if (cpu.online && !cpu.current) {
-                complain(BadValue::Kind::pointer, "PerCpu::current", index, area->current);
+                complain(BadValue::Kind::pointer, "PerCpu::current", index, cpu.belief.current);
             }
-            if (cpu.online && !thread_at(area->idle)) {
-                complain(BadValue::Kind::pointer, "PerCpu::idle", index, area->idle);
+            if (cpu.online && !thread_at(cpu.belief.idle)) {
+                complain(BadValue::Kind::pointer, "PerCpu::idle", index, cpu.belief.idle);
             }
         } else {
             complain(BadValue::Kind::pointer, "KernelState::percpu", index, pointer);
         }
+    }
+    if (!cpu.readable) {
+        cpu.belief = {};
     }
     find_running(cpu, index);
 }

@@ -76,11 +76,11 @@ struct View {
     [[nodiscard]] bool exists(ThreadId t) const {
         return t.value() < threads.size() && threads[t.value()].state != abi::ThreadState::unused;
     }
-    /// Exists, and is neither dead nor still being created.
     /// By its own bookkeeping.
     [[nodiscard]] bool asleep_for(ThreadId t, abi::WaitKind kind) const {
         return alive(t) && thread(t).state == abi::ThreadState::blocked && thread(t).wait_kind == kind;
     }
+    /// Exists, and is neither dead nor still being created.
     [[nodiscard]] bool alive(ThreadId t) const {
         return exists(t) && threads[t.value()].state != abi::ThreadState::dead &&
                threads[t.value()].state != abi::ThreadState::embryo;

@@ -149,7 +149,8 @@ std::string violation_block(const ScenarioResult& r, const ViolationReport& v, c
 
 std::string replay_command(const ScenarioResult& r) {
     const std::string variant = variant_of(r);
-    return fmt::format("./rig run {}{} --verbose", shell_word(r.file), variant.empty() ? "" : " --variant " + shell_word(variant));
+    return fmt::format("./rig run {}{}{}{} --verbose", shell_word(r.file), variant.empty() ? "" : " --variant " + shell_word(variant),
+                       r.made_with.empty() ? "" : " ", r.made_with);
 }
 
 std::vector<const LandingReport*> landings_by_step(const ScenarioResult& r) {
