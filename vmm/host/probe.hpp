@@ -26,6 +26,8 @@ struct ProbeReport {
     [[nodiscard]] bool has(std::string_view name) const;
     /// "step.iretq (debug exit at 0x11001), irq.window (HLT at ...)": the required items that failed.
     [[nodiscard]] std::string why_not() const;
+    /// What else was tried.
+    void add(const std::vector<ProbeItem>& more);
 };
 
 /// Runs the probe: one VM, some twenty entries into it, each under a deadline of 100 ms. A check that fails

@@ -47,7 +47,7 @@ Result<Json> probe_local(const BuildPaths& paths) {
     argv.insert(argv.begin(), paths.program);
     STACKRIG_TRY_ASSIGN(auto process, start_local(argv));
     WorkerClient worker(std::move(process));
-    return worker.ask({{"do", "probe"}}, probe_patience);
+    return worker.ask({{"do", "probe"}, {"steps", paths.steps}}, probe_patience);
 }
 
 Result<void> Session::boot() {
