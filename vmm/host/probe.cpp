@@ -15,7 +15,7 @@ namespace {
 using kvm::Capability;
 using kvm::Exit;
 
-constexpr std::chrono::milliseconds deadline{100};
+constexpr std::chrono::milliseconds deadline{500};  // a busy machine is no missing capability
 
 constexpr std::uint8_t vector_nmi = 2;
 constexpr std::uint8_t vector_bp = 3;

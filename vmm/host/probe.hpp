@@ -30,7 +30,7 @@ struct ProbeReport {
     void add(const std::vector<ProbeItem>& more);
 };
 
-/// Runs the probe: one VM, some twenty entries into it, each under a deadline of 100 ms. A check that fails
+/// Runs the probe: one VM, some twenty entries into it, each under a deadline of 500 ms. A check that fails
 /// is an item that is not ok; an error is only what keeps the probe from running at all (KVM_CREATE_VM
 /// refused).
 [[nodiscard]] Result<ProbeReport> probe(const kvm::System& system);

@@ -17,7 +17,7 @@ using machine::Delivery;
 using machine::Landing;
 
 constexpr CpuId cpu0{0};
-constexpr std::chrono::milliseconds budget{2000};
+constexpr std::chrono::milliseconds budget{10'000};
 constexpr unsigned far_too_many = 1000;  // the path has some 200 boundaries
 constexpr std::uint8_t answer = 7;       // to the guest's one IN
 constexpr std::uint64_t flag_tf = 0x100;

@@ -6,8 +6,8 @@
 namespace stackrig::host {
 namespace {
 
-constexpr std::chrono::seconds probe_patience{10};
-constexpr std::chrono::seconds warm_patience{20};
+constexpr std::chrono::seconds probe_patience{30};
+constexpr std::chrono::seconds warm_patience{60};
 
 std::vector<std::string> worker_arguments(const std::string& guest) { return {"worker", "--guest", guest}; }
 

@@ -9,8 +9,8 @@
 namespace stackrig::host {
 namespace {
 
-constexpr std::chrono::seconds monitor_patience{5};
-constexpr std::chrono::seconds lock_patience{30};  // somebody else boots, warms up and saves meanwhile
+constexpr std::chrono::seconds monitor_patience{20};
+constexpr std::chrono::seconds lock_patience{90};  // somebody else boots, warms up and saves meanwhile
 
 /// The agent's frame that says it listens, or nothing when it does not come in time.
 Result<std::optional<std::string>> wait_until_ready(Channel& channel, Deadline deadline) {
