@@ -32,7 +32,7 @@ COMMANDS = {
 VICTIMS = ["QEMU", "worker", "launcher"]
 PATIENCE_S = 180
 SAID = ["the virtual host is gone", "the worker ended before it answered", "the worker gave no answer", "is not used, the virtual host is booted instead",
-        "QEMU closed its monitor", "to QEMU's monitor"]
+        "QEMU closed its monitor", "to QEMU's monitor", "QEMU refused"]
 pidfd_open, pidfd_getfd = 434, 438  # <asm-generic/unistd.h>
 libc = ctypes.CDLL(None, use_errno=True)
 

@@ -73,6 +73,7 @@ struct ReplayOptions {
     bool trace = false;
     bool force = false;
     bool check_determinism = false;
+    bool bit_exact = false;
     HostChoice host;
 };
 int replay(const ReplayOptions& options);

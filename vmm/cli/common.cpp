@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 host::BuildPaths build_paths() {
     const fs::path program = fs::read_symlink("/proc/self/exe");
     const fs::path build = program.parent_path();
-    return {.program = program, .guest = build / "guest/guest.elf", .lines = build / "vmm/x86/guest.lines", .agent = build / "vmm/host/agent", .kernel = build / "host",
+    return {.program = program, .guest = build / "guest/guest.elf", .lines = build / "vmm/x86/guest.lines", .steps = build / "guest/steps/steps.elf", .agent = build / "vmm/host/agent", .kernel = build / "host",
             .states = build / "host-states"};
 }
 

@@ -111,6 +111,11 @@ int main(int argc, char** argv) {
     replay->add_flag("--trace", replay_options.trace, "print every stop");
     replay->add_option("--times", replay_options.times, "how often (default: 1)");
     replay->add_flag("--check-determinism", replay_options.check_determinism, "run twice, and show the first stop that differs");
+    replay
+        ->add_flag("--bit-exact", replay_options.bit_exact,
+                   "in a virtual host whose time is the count of its instructions: the same TSC each time, shown by --trace (takes seconds)")
+        ->excludes("--gdb")
+        ->excludes("--to");
     replay->add_flag("--force", replay_options.force, "also with another guest build than it was found with");
     add_host(*replay, replay_options.host);
     replay->callback([&] { chosen = [&] { return cli::replay(replay_options); }; });

@@ -6,6 +6,7 @@
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/counterexample.hpp"
 #include "vmm/cli/gdb.hpp"
+#include "vmm/host/bit_exact.hpp"
 #include "vmm/host/explore_requests.hpp"
 #include "vmm/report/sweep.hpp"
 
@@ -21,10 +22,24 @@ struct Opened {
     std::uint64_t guest = 0;
     std::unique_ptr<host::Session> session;
     std::unique_ptr<host::WorkerClient> worker;
+    const ReplayOptions& options;
+
+    /// The worker's answer; bit-exact, that of a virtual host of its own.
+    Result<Json> ask(Json request) const {
+        if (!options.bit_exact) {
+            return worker->ask(request, patience);
+        }
+        request["ticks"] = true;
+        return host::ask_bit_exact(build_paths(), options.host.npt, request, patience);
+    }
+    [[nodiscard]] std::string headline() const {
+        return options.bit_exact ? fmt::format("host: virtual (QEMU TCG with SVM under icount, kvm-amd npt={}), because --bit-exact asks for it", options.host.npt ? 1 : 0)
+                                 : session->headline();
+    }
 };
 
 Result<Opened> open(const ReplayOptions& options) {
-    Opened opened;
+    Opened opened{.source = {}, .guest = 0, .session = {}, .worker = {}, .options = options};
     STACKRIG_TRY_ASSIGN(CheckedSources checked, check_sources({options.file}));
     if (!checked.problems.empty()) {
         return tl::make_unexpected(scenario::to_error(checked.problems));
@@ -38,8 +53,10 @@ Result<Opened> open(const ReplayOptions& options) {
                                                   "--force replays it all the same",
                                                   options.file, recorded->guest, opened.guest));
     }
-    STACKRIG_TRY_ASSIGN(opened.session, open_host(options.host));
-    STACKRIG_TRY_ASSIGN(opened.worker, opened.session->start_worker());
+    if (!options.bit_exact) {
+        STACKRIG_TRY_ASSIGN(opened.session, open_host(options.host));
+        STACKRIG_TRY_ASSIGN(opened.worker, opened.session->start_worker());
+    }
     return opened;
 }
 
@@ -62,10 +79,11 @@ std::string first_difference(const std::vector<std::string>& a, const std::vecto
 Result<int> check_determinism(Opened& opened) {
     Json request = request_for(opened, "replay");
     request["trace"] = true;
-    STACKRIG_TRY_ASSIGN(const Json one, opened.worker->ask(request, patience));
-    STACKRIG_TRY_ASSIGN(const Json two, opened.worker->ask(request, patience));
-    if (one.at("trace_hash") == two.at("trace_hash") && one.at("stops") == two.at("stops")) {
-        fmt::print("deterministic: {} stops, trace {} twice\n", one.at("stops").get<std::uint64_t>(), one.at("trace_hash").get<std::string>());
+    STACKRIG_TRY_ASSIGN(const Json one, opened.ask(request));
+    STACKRIG_TRY_ASSIGN(const Json two, opened.ask(request));
+    if (one.at("trace_hash") == two.at("trace_hash") && one.at("stops") == two.at("stops") && (!opened.options.bit_exact || one.at("trace") == two.at("trace"))) {
+        fmt::print("deterministic: {} stops, trace {} twice{}\n", one.at("stops").get<std::uint64_t>(), one.at("trace_hash").get<std::string>(),
+                   opened.options.bit_exact ? ", and the TSC at each stop" : "");
         return 0;
     }
     fmt::print("NONDET: two runs differ, for the first time here:\n{}",
@@ -75,7 +93,7 @@ Result<int> check_determinism(Opened& opened) {
 
 Result<int> replay_file(const ReplayOptions& options) {
     STACKRIG_TRY_ASSIGN(Opened opened, open(options));
-    fmt::print("{}\n", opened.session->headline());
+    fmt::print("{}\n", opened.headline());
     if (options.gdb) {
         Json request = request_for(opened, "gdb");
         request["at"] = options.to.empty() ? "end" : options.to;
@@ -85,7 +103,7 @@ Result<int> replay_file(const ReplayOptions& options) {
     if (!options.to.empty()) {
         Json request = request_for(opened, "inspect");
         request["at"] = options.to;
-        STACKRIG_TRY_ASSIGN(const Json answer, opened.worker->ask(request, patience));
+        STACKRIG_TRY_ASSIGN(const Json answer, opened.ask(request));
         fmt::print("{}", answer.value("text", ""));
         return 0;
     }
@@ -95,7 +113,7 @@ Result<int> replay_file(const ReplayOptions& options) {
     Json request = request_for(opened, "replay");
     request["trace"] = options.trace;
     request["times"] = options.times;
-    STACKRIG_TRY_ASSIGN(const Json answer, opened.worker->ask(request, patience));
+    STACKRIG_TRY_ASSIGN(const Json answer, opened.ask(request));
     for (const auto& line : answer.at("trace")) {
         fmt::print("{}\n", line.get<std::string>());
     }
@@ -127,8 +145,8 @@ Result<int> replay_file(const ReplayOptions& options) {
 
 Result<int> shrink_file(const ReplayOptions& options) {
     STACKRIG_TRY_ASSIGN(Opened opened, open(options));
-    fmt::print("{}\n", opened.session->headline());
-    STACKRIG_TRY_ASSIGN(const Json answer, opened.worker->ask(request_for(opened, "shrink"), patience));
+    fmt::print("{}\n", opened.headline());
+    STACKRIG_TRY_ASSIGN(const Json answer, opened.ask(request_for(opened, "shrink")));
     explore::Finding finding;
     answer.at("decisions").get_to(finding.decisions);
     answer.at("finding").at("invariant").get_to(finding.id);

@@ -51,12 +51,14 @@ std::string registers_of(const engine::CpuState& cpu) {
 /// Passes every stop on, and writes it down.
 class Recorder final : public engine::Observer {
   public:
-    Recorder(Watch& watch, const x86::Elf& guest, std::vector<std::string>* lines) : watch_(watch), guest_(guest), lines_(lines) {}
+    Recorder(Watch& watch, const x86::Elf& guest, Tracing tracing, std::vector<std::string>& lines)
+        : watch_(watch), guest_(guest), tracing_(tracing), lines_(lines) {}
     bool at_stop(const engine::Stop& stop) override {
-        if (lines_ != nullptr) {
+        if (tracing_ != Tracing::none) {
             const engine::CpuState& cpu = stop.cpus[stop.cpu.value()];
-            lines_->push_back(fmt::format("{:>6} {} {:<9} {:<28} {} rsp={:#x} rflags={:#x}{}", stop.index, stop.cpu, name_of(stop.cause),
-                                          numbers_of(stop.cause), guest_.describe(cpu.rip), cpu.rsp.value(), cpu.rflags, registers_of(cpu)));
+            const std::string ticks = tracing_ == Tracing::stops_and_ticks ? fmt::format(" tsc={}", __builtin_ia32_rdtsc()) : "";
+            lines_.push_back(fmt::format("{:>6} {} {:<9} {:<28} {} rsp={:#x} rflags={:#x}{}{}", stop.index, stop.cpu, name_of(stop.cause),
+                                          numbers_of(stop.cause), guest_.describe(cpu.rip), cpu.rsp.value(), cpu.rflags, registers_of(cpu), ticks));
         }
         return watch_.at_stop(stop);
     }
@@ -66,18 +68,19 @@ class Recorder final : public engine::Observer {
   private:
     Watch& watch_;
     const x86::Elf& guest_;
-    std::vector<std::string>* lines_;
+    Tracing tracing_;
+    std::vector<std::string>& lines_;
 };
 
 }  // namespace
 
-Result<Replayed> replay(const Bench& bench, const scenario::Scenario& scenario, bool with_trace) {
+Result<Replayed> replay(const Bench& bench, const scenario::Scenario& scenario, Tracing tracing) {
     const GuestSymbols symbols(bench.guest);
     const scenario::Names names = scenario::names_of(scenario, symbols);
     STACKRIG_TRY_ASSIGN(const Gpa state, kernel_state(bench.guest));
     Watch watch(scenario, names, state, [&](Gva address) { return bench.guest.describe(address); });
     Replayed replayed;
-    Recorder recorder(watch, bench.guest, with_trace ? &replayed.trace : nullptr);
+    Recorder recorder(watch, bench.guest, tracing, replayed.trace);
     STACKRIG_TRY_ASSIGN(const auto session, engine::Session::create(bench.system, bench.guest, scenario.plan, recorder, {}));
     for (;;) {
         STACKRIG_TRY_ASSIGN(const bool ready, session->poise());

@@ -18,7 +18,10 @@ struct Replayed {
     std::vector<std::string> not_reached;  ///< decisions whose place never came: the run says nothing about them
     std::vector<std::string> trace;        ///< one line per stop, when asked for
 };
-[[nodiscard]] Result<Replayed> replay(const Bench& bench, const scenario::Scenario& scenario, bool with_trace = false);
+/// What Replayed::trace is to hold. With ticks: also the TSC of the machine that this runs on, at each stop; KVM's guest has
+/// the same but for a constant. They are the same each time only where time is the count of instructions.
+enum class Tracing { none, stops, stops_and_ticks };
+[[nodiscard]] Result<Replayed> replay(const Bench& bench, const scenario::Scenario& scenario, Tracing tracing = Tracing::none);
 
 /// Leaves out decisions as long as the run shows the same verdict, invariant and object class (Zeller's ddmin): the result is
 /// 1-minimal, no single one of its decisions can be left out.

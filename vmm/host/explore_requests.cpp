@@ -29,6 +29,12 @@ const char* name_of(explore::Showing::How how) {
     return "?";
 }
 
+/// The optional keys of `replay`: {"trace": true, "ticks": true}.
+explore::Tracing tracing_of(const Json& request) {
+    using explore::Tracing;
+    return !request.value("trace", false) ? Tracing::none : request.value("ticks", false) ? Tracing::stops_and_ticks : Tracing::stops;
+}
+
 }  // namespace
 
 Json to_json(const engine::SweepPlan& plan) {
@@ -93,7 +99,7 @@ Result<Json> ExploreRequests::sweep(const Json& request, const explore::Bench& b
 
 Result<Json> ExploreRequests::replay(const Json& request, const explore::Bench& bench, const scenario::Scenario& scenario) {
     const auto times = request.value("times", std::uint64_t{1});
-    STACKRIG_TRY_ASSIGN(const explore::Replayed first, explore::replay(bench, scenario, request.value("trace", false)));
+    STACKRIG_TRY_ASSIGN(const explore::Replayed first, explore::replay(bench, scenario, tracing_of(request)));
     std::uint64_t same = 1;
     for (std::uint64_t i = 1; i < times; ++i) {
         STACKRIG_TRY_ASSIGN(const explore::Replayed again, explore::replay(bench, scenario));

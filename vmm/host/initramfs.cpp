@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <sstream>
 
 namespace stackrig::host {
@@ -34,7 +35,7 @@ Result<std::string> read_file(const std::string& path, std::string_view hint) {
     return std::string{std::istreambuf_iterator<char>(file), {}};
 }
 
-Result<std::string> build_initramfs(const std::string& agent, const std::string& kernel_folder) {
+Result<std::string> build_initramfs(const std::string& agent, const std::string& kernel_folder, const std::vector<InitramfsFile>& more) {
     constexpr std::string_view fetch = "vmm/host/fetch-kernel.sh BUILD fetches the virtual host's kernel";
     CpioWriter cpio;
     cpio.add_folder("dev");
@@ -48,6 +49,15 @@ Result<std::string> build_initramfs(const std::string& agent, const std::string&
     for (std::string name; names >> name;) {
         STACKRIG_TRY_ASSIGN(const std::string module, read_file(kernel_folder + "/modules/" + name, fetch));
         cpio.add_file("modules/" + name, module);
+    }
+    std::set<std::string> folders;
+    for (const InitramfsFile& file : more) {
+        for (std::size_t at = file.there.find('/'); at != std::string::npos; at = file.there.find('/', at + 1)) {
+            if (folders.insert(file.there.substr(0, at)).second) {
+                cpio.add_folder(file.there.substr(0, at));
+            }
+        }
+        cpio.add_file(file.there, file.bytes);
     }
     return cpio.finish();
 }

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "vmm/base/result.hpp"
 
@@ -24,8 +25,14 @@ class CpioWriter {
     unsigned inode_ = 1;
 };
 
-/// /init, /modules/order and the modules in it. Errors (host) name the file that is missing and how to get it.
-[[nodiscard]] Result<std::string> build_initramfs(const std::string& agent, const std::string& kernel_folder);
+/// A file's content and where it shall lie, without the leading '/'.
+struct InitramfsFile {
+    std::string there;
+    std::string bytes;
+};
+/// /init, /modules/order and the modules in it, and `more`. Errors (host) name the file that is missing and how to get it.
+[[nodiscard]] Result<std::string> build_initramfs(const std::string& agent, const std::string& kernel_folder,
+                                                  const std::vector<InitramfsFile>& more = {});
 
 /// Reads a whole file. Error (host) with errno and `hint`.
 [[nodiscard]] Result<std::string> read_file(const std::string& path, std::string_view hint);

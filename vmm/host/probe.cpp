@@ -15,7 +15,7 @@ namespace {
 using kvm::Capability;
 using kvm::Exit;
 
-constexpr std::chrono::milliseconds deadline{100};
+constexpr std::chrono::milliseconds deadline{500};  // a busy machine is no missing capability
 
 constexpr std::uint8_t vector_nmi = 2;
 constexpr std::uint8_t vector_bp = 3;
@@ -354,16 +354,18 @@ std::string ProbeReport::why_not() const {
     return text;
 }
 
+void ProbeReport::add(const std::vector<ProbeItem>& more) {
+    items.insert(items.end(), more.begin(), more.end());
+    sufficient = std::ranges::all_of(items, [](const ProbeItem& item) { return item.ok || !item.required; });
+}
+
 Result<ProbeReport> probe(const kvm::System& system) {
     STACKRIG_TRY_ASSIGN(BareGuest guest, BareGuest::create(system));
     ProbeReport report;
     for (const Row& row : rows) {
         const Result<Seen> seen = row.check(system, guest);
-        report.items.push_back(
-            {row.name, row.required, seen && seen->ok, seen ? seen->detail : seen.error().text});
+        report.add({{row.name, row.required, seen && seen->ok, seen ? seen->detail : seen.error().text}});
     }
-    report.sufficient =
-        std::ranges::all_of(report.items, [](const ProbeItem& item) { return item.ok || !item.required; });
     return report;
 }
 

@@ -26,9 +26,11 @@ struct ProbeReport {
     [[nodiscard]] bool has(std::string_view name) const;
     /// "step.iretq (debug exit at 0x11001), irq.window (HLT at ...)": the required items that failed.
     [[nodiscard]] std::string why_not() const;
+    /// What else was tried.
+    void add(const std::vector<ProbeItem>& more);
 };
 
-/// Runs the probe: one VM, some twenty entries into it, each under a deadline of 100 ms. A check that fails
+/// Runs the probe: one VM, some twenty entries into it, each under a deadline of 500 ms. A check that fails
 /// is an item that is not ok; an error is only what keeps the probe from running at all (KVM_CREATE_VM
 /// refused).
 [[nodiscard]] Result<ProbeReport> probe(const kvm::System& system);

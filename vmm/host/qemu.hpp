@@ -30,6 +30,10 @@ inline constexpr int devices_number = 14;
 /// the file stays as it is). Errors (host): no QEMU.
 [[nodiscard]] Result<Machine> launch(const VirtualHostOptions& options, const MachineFiles& files);
 
+/// Boots a machine whose time is the count of its instructions and which nothing reaches from outside: two of the same
+/// initrd are the same to the tick. The channel only receives. Errors (host): no QEMU.
+[[nodiscard]] Result<std::unique_ptr<Channel>> launch_sealed(const VirtualHostOptions& options, int initrd);
+
 /// All that a saved state of this machine depends on. Errors (host): a part of it is missing.
 [[nodiscard]] Result<std::string> machine_identity(const VirtualHostOptions& options, std::string_view initramfs);
 

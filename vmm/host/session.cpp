@@ -6,8 +6,8 @@
 namespace stackrig::host {
 namespace {
 
-constexpr std::chrono::seconds probe_patience{10};
-constexpr std::chrono::seconds warm_patience{20};
+constexpr std::chrono::seconds probe_patience{30};
+constexpr std::chrono::seconds warm_patience{60};
 
 std::vector<std::string> worker_arguments(const std::string& guest) { return {"worker", "--guest", guest}; }
 
@@ -47,7 +47,7 @@ Result<Json> probe_local(const BuildPaths& paths) {
     argv.insert(argv.begin(), paths.program);
     STACKRIG_TRY_ASSIGN(auto process, start_local(argv));
     WorkerClient worker(std::move(process));
-    return worker.ask({{"do", "probe"}}, probe_patience);
+    return worker.ask({{"do", "probe"}, {"steps", paths.steps}}, probe_patience);
 }
 
 Result<void> Session::boot() {

@@ -19,6 +19,7 @@ struct BuildPaths {
     std::string program;  ///< stackrig itself, which is the worker too
     std::string guest;    ///< guest.elf
     std::string lines;    ///< its source lines
+    std::string steps;    ///< steps.elf, the guest of the self-test
     std::string agent;
     std::string kernel;   ///< folder with vmlinux and modules/
     std::string states;   ///< folder of saved states of the virtual host
@@ -32,7 +33,8 @@ struct SessionOptions {
 };
 
 /// Asks the KVM of this machine what it can do, in a child process, for it may hang or die of it.
-/// The answer's "items" are those of the probe; an error when there is no usable /dev/kvm at all.
+/// The answer's "items" are those of the probe and, where that finds enough for it, of the self-test; an error when there is
+/// no usable /dev/kvm at all.
 [[nodiscard]] Result<Json> probe_local(const BuildPaths& paths);
 
 class Session {

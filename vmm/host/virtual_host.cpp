@@ -64,6 +64,27 @@ std::string base_name(const std::string& path) { return path.substr(path.rfind('
 
 }  // namespace
 
+Result<std::vector<HostFile>> program_files(const std::string& program, const std::vector<HostFile>& files) {
+    STACKRIG_TRY_ASSIGN(const auto libraries, libraries_of(program));
+    std::vector<HostFile> needed{{program, program_there(program)}};
+    for (const std::string& library : libraries) {
+        const bool loader = base_name(library).starts_with("ld-linux");
+        needed.push_back({library, loader ? "/lib64/" + base_name(library) : "/job/lib/" + base_name(library)});
+    }
+    needed.insert(needed.end(), files.begin(), files.end());
+    return needed;
+}
+
+std::string program_there(const std::string& program) { return "/job/" + base_name(program); }
+
+std::string packed_words(const std::string& program, const std::vector<std::string>& arguments) {
+    std::string packed = program_there(program) + '\0';
+    for (const std::string& argument : arguments) {
+        packed += argument + '\0';
+    }
+    return packed;
+}
+
 VirtualHost::VirtualHost(std::unique_ptr<Channel> channel, StateFacts facts, bool was_loaded)
     : channel_(std::move(channel)), facts_(std::move(facts)), was_loaded_(was_loaded) {}
 VirtualHost::~VirtualHost() = default;
@@ -85,21 +106,11 @@ Result<void> VirtualHost::put(const HostFile& file) {
 
 Result<std::unique_ptr<Process>> VirtualHost::run(const std::string& program, const std::vector<std::string>& arguments,
                                                   const std::vector<HostFile>& files) {
-    STACKRIG_TRY_ASSIGN(const auto libraries, libraries_of(program));
-    const std::string there = "/job/" + base_name(program);
-    STACKRIG_TRY(put({program, there}));
-    for (const std::string& library : libraries) {
-        const bool loader = base_name(library).starts_with("ld-linux");
-        STACKRIG_TRY(put({library, loader ? "/lib64/" + base_name(library) : "/job/lib/" + base_name(library)}));
-    }
-    for (const HostFile& file : files) {
+    STACKRIG_TRY_ASSIGN(const std::vector<HostFile> needed, program_files(program, files));
+    for (const HostFile& file : needed) {
         STACKRIG_TRY(put(file));
     }
-    std::string packed = there + '\0';
-    for (const std::string& argument : arguments) {
-        packed += argument + '\0';
-    }
-    STACKRIG_TRY(channel_->send(wire::Type::exec, packed));
+    STACKRIG_TRY(channel_->send(wire::Type::exec, packed_words(program, arguments)));
     return std::unique_ptr<Process>(new RemoteProcess(*channel_));
 }
 

@@ -21,9 +21,9 @@ struct VirtualHostOptions {
     bool nested_paging = false;  ///< kvm-amd npt=1 or 0 (0: faster restores, stale TLB entries are real)
     std::string states;          ///< folder of saved machine states; empty: always boot, never save
     unsigned memory_mib = 512;
-    std::chrono::milliseconds boot_patience{8000};  ///< until the agent is ready; then one more try
-    std::chrono::milliseconds load_patience{8000};  ///< until a loaded machine answers; then it is booted
-    std::chrono::milliseconds send_patience{10'000};  ///< with a QEMU that takes nothing any more
+    std::chrono::milliseconds boot_patience{30'000};  ///< until the agent is ready, on the busiest of machines; then one more try
+    std::chrono::milliseconds load_patience{20'000};  ///< until a loaded machine answers; then it is booted
+    std::chrono::milliseconds send_patience{20'000};  ///< with a QEMU that takes nothing any more
     std::string qemu = "qemu-system-x86_64";
     /// What to do in a machine before it is saved, so that what it leaves behind is there after every load.
     std::function<Result<void>(VirtualHost&)> warm_up;
@@ -37,8 +37,15 @@ struct HostFile {
     std::string there;
 };
 
+/// What has to be there for a program to run: itself, its shared libraries and its loader, then `files`. Error (host): its
+/// loader cannot be asked.
+[[nodiscard]] Result<std::vector<HostFile>> program_files(const std::string& program, const std::vector<HostFile>& files);
+/// Where program_files() puts the program.
+[[nodiscard]] std::string program_there(const std::string& program);
+/// A job's words as the exec frame has them.
+[[nodiscard]] std::string packed_words(const std::string& program, const std::vector<std::string>& arguments);
+
 class Channel;
-struct Machine;
 
 /// Runs one program at a time. QEMU dies with this object and with this process.
 class VirtualHost {

@@ -9,8 +9,8 @@
 namespace stackrig::host {
 namespace {
 
-constexpr std::chrono::seconds monitor_patience{5};
-constexpr std::chrono::seconds lock_patience{30};  // somebody else boots, warms up and saves meanwhile
+constexpr std::chrono::seconds monitor_patience{20};
+constexpr std::chrono::seconds lock_patience{90};  // somebody else boots, warms up and saves meanwhile
 
 /// The agent's frame that says it listens, or nothing when it does not come in time.
 Result<std::optional<std::string>> wait_until_ready(Channel& channel, Deadline deadline) {
@@ -106,19 +106,21 @@ class VirtualHostStart {
 
     /// Warms the machine up, saves it, and lets it go on. Only a machine that does not go on is an error.
     Result<void> save(VirtualHost& host, Qmp& monitor, int ram, const StateFolder& states) const {
-        STACKRIG_TRY(monitor.begin(in(monitor_patience)));
         if (options_.warm_up) {
             STACKRIG_TRY(options_.warm_up(host));
         }
+        bool stopped = false;
         const auto saved = [&]() -> Result<void> {
+            STACKRIG_TRY(monitor.begin(in(monitor_patience)));
             STACKRIG_TRY_ASSIGN(const OwnedFd file, states.create());
+            stopped = true;
             STACKRIG_TRY(monitor.save_to(file.get(), in(monitor_patience)));
             return states.commit(file.get(), ram, host.facts_);
         }();
         if (!saved) {
             options_.say(fmt::format("the virtual host's state is not saved: {}", saved.error().text));
         }
-        return monitor.go_on(in(monitor_patience));
+        return stopped ? monitor.go_on(in(monitor_patience)) : Result<void>();
     }
 
     const VirtualHostOptions& options_;

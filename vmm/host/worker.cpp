@@ -10,6 +10,7 @@
 #include "vmm/host/explore_requests.hpp"
 #include "vmm/host/gdb_target.hpp"
 #include "vmm/host/probe.hpp"
+#include "vmm/host/self_test.hpp"
 #include "vmm/host/stream.hpp"
 #include "vmm/host/worker_client.hpp"
 #include "vmm/report/json.hpp"
@@ -28,7 +29,7 @@ class Worker {
   private:
     Result<void> open();
     Result<void> load(const std::string& guest);
-    Result<Json> probe_answer();
+    Result<Json> probe_answer(const Json& request);
     Result<Json> run(const Json& request);
     Result<Json> inspect(const Json& request);
     Result<Json> gdb(const Json& request);
@@ -66,13 +67,20 @@ Result<void> Worker::load(const std::string& guest) {
     return {};
 }
 
-Result<Json> Worker::probe_answer() {
+/// The optional key of `probe`: {"steps": the guest of guest/steps}, for the self-test where the probe finds enough for it.
+Result<Json> Worker::probe_answer(const Json& request) {
     STACKRIG_TRY(open());
+    ProbeReport report = *report_;
+    if (const std::string steps = request.value("steps", ""); !steps.empty() && report.sufficient) {
+        STACKRIG_TRY_ASSIGN(const x86::Elf elf, x86::Elf::load(steps));
+        STACKRIG_TRY_ASSIGN(const std::vector<ProbeItem> rules, self_test(*system_, elf));
+        report.add(rules);
+    }
     Json items = Json::array();
-    for (const ProbeItem& item : report_->items) {
+    for (const ProbeItem& item : report.items) {
         items.push_back({{"name", item.name}, {"required", item.required}, {"ok", item.ok}, {"detail", item.detail}});
     }
-    return Json{{"items", items}, {"sufficient", report_->sufficient}, {"why_not", report_->why_not()}};
+    return Json{{"items", items}, {"sufficient", report.sufficient}, {"why_not", report.why_not()}};
 }
 
 explore::Bench Worker::bench() const {
@@ -139,7 +147,7 @@ Result<Json> Worker::gdb_packet(const Json& request) {
 Result<Json> Worker::answer(const Json& request) {
     const std::string what = request.value("do", "");
     if (what == "probe") {
-        return probe_answer();
+        return probe_answer(request);
     }
     STACKRIG_TRY(open());
     STACKRIG_TRY(load(request.value("guest", guest_path_)));

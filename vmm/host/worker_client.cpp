@@ -29,6 +29,13 @@ ErrorKind error_kind_named(std::string_view name) {
     return ErrorKind::rig;
 }
 
+Result<Json> taken(Json answer) {
+    if (const auto error = answer.find("error"); error != answer.end()) {
+        return fail(error_kind_named(answer.value("kind", "rig")), error->get<std::string>());
+    }
+    return answer;
+}
+
 Unexpected WorkerClient::died(const Process::Ended& ended) const {
     std::string text = fmt::format("the worker ended before it answered: {}", describe(ended));
     if (reader_.pending_bytes() > 0) {
@@ -46,10 +53,7 @@ Result<Json> WorkerClient::ask(const Json& request, std::chrono::milliseconds pa
     for (;;) {
         STACKRIG_TRY_ASSIGN(auto message, reader_.next());
         if (message) {
-            if (const auto error = message->find("error"); error != message->end()) {
-                return fail(error_kind_named(message->value("kind", "rig")), error->get<std::string>());
-            }
-            return std::move(*message);
+            return taken(std::move(*message));
         }
         STACKRIG_TRY_ASSIGN(auto event, process_->next(deadline));
         if (!event) {

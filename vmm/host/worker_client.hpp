@@ -29,6 +29,9 @@ class WorkerClient {
     std::string complaints_;  ///< standard error, its end
 };
 
+/// An answer, or the error that the worker sent instead of one.
+[[nodiscard]] Result<Json> taken(Json answer);
+
 /// Names of ErrorKind on the stream.
 [[nodiscard]] std::string_view name_of(ErrorKind kind);
 [[nodiscard]] ErrorKind error_kind_named(std::string_view name);

@@ -89,21 +89,4 @@ bool StepsGuest::trap_flag_was_seen() {
     return ((value<std::uint64_t>("flags_seen") | value<std::uint64_t>("user_flags_seen")) & tf) != 0;
 }
 
-std::vector<Gva> straight(const char* from, const char* to, x86::CodeMode mode) {
-    static const x86::Decoder decoder = must(x86::Decoder::create());
-    std::vector<Gva> path;
-    const Gva end = StepsGuest::symbol(to);
-    for (Gva at = StepsGuest::symbol(from); at < end;) {
-        for (const x86::ElfSegment& segment : StepsGuest::elf().segments()) {
-            const std::uint64_t offset = at.value() - segment.physical.value();
-            if (at.value() >= segment.physical.value() && offset < segment.bytes.size()) {
-                path.push_back(at);
-                at = at + must(decoder.decode(segment.bytes.subspan(offset), at, mode)).length;
-                break;
-            }
-        }
-    }
-    return path;
-}
-
 }  // namespace stackrig::test

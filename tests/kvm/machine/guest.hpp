@@ -1,4 +1,4 @@
-// The test guest "steps": its image, one machine that runs it, and its path as straight code says it must be.
+// The guest "steps": its image, and one machine that runs it.
 #pragma once
 
 #include <initializer_list>
@@ -15,7 +15,7 @@ namespace stackrig::test {
 
 inline constexpr CpuId cpu0{0};
 
-/// tests/kvm/guests/steps.S in a machine of its own.
+/// guest/steps/steps.S in a machine of its own.
 class StepsGuest {
   public:
     StepsGuest();
@@ -51,8 +51,5 @@ class StepsGuest {
   private:
     std::unique_ptr<machine::Machine> machine_;
 };
-
-/// The instructions in [from, to), decoded one behind the other.
-[[nodiscard]] std::vector<Gva> straight(const char* from, const char* to, x86::CodeMode mode = x86::CodeMode::bits64);
 
 }  // namespace stackrig::test

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "tests/kvm/machine/guest.hpp"
+#include "vmm/host/steps_path.hpp"
 
 namespace stackrig::test {
 namespace {
@@ -15,56 +16,12 @@ using machine::StepStop;
 
 using StepperTest = KvmTest;
 
-/// The whole guest, from the first 32-bit instruction to its end, as straight pieces. A REP string instruction of n iterations is
-/// a boundary n times; a host may add one where the count is zero already (TCG does).
-struct ExpectedPath {
-    void straight_code(const char* from, const char* to, x86::CodeMode mode = x86::CodeMode::bits64) {
-        const auto piece = straight(from, to, mode);
-        path.insert(path.end(), piece.begin(), piece.end());
-    }
-    void repeated(const char* at, unsigned times) {
-        path.insert(path.end(), times, StepsGuest::symbol(at));
-        optional_repeats.push_back(StepsGuest::symbol(at));
-    }
-    std::vector<Gva> path;
-    std::vector<Gva> optional_repeats;
-};
-
-ExpectedPath whole_guest() {
-    ExpectedPath e;
-    e.straight_code("entry", "long_mode", x86::CodeMode::bits32);
-    e.straight_code("long_mode", "kernel_rep");
-    e.repeated("kernel_rep", 5);
-    e.straight_code("kernel_int80", "kernel_int3");
-    e.straight_code("int80_handler", "bp_handler");
-    e.straight_code("kernel_int3", "kernel_ud2");
-    e.straight_code("bp_handler", "plain_handler");
-    e.straight_code("kernel_ud2", "ud2_end");
-    e.straight_code("plain_handler", "db_handler");
-    e.straight_code("kernel_out", "syscall_entry");
-    e.straight_code("user_part", "user_behind_syscall");
-    e.straight_code("syscall_entry", "syscall_end");
-    e.straight_code("user_behind_syscall", "user_fault");
-    e.straight_code("int80_handler", "bp_handler");
-    e.straight_code("user_fault", "user_behind_fault");
-    e.straight_code("pf_handler", "df_handler");
-    e.straight_code("user_fault", "user_rep");
-    e.repeated("user_rep", 3);
-    e.straight_code("user_behind_rep", "user_behind_own_trap");
-    e.straight_code("db_handler", "nmi_handler");
-    e.straight_code("user_behind_own_trap", "user_end");
-    e.straight_code("syscall_entry", "syscall_round_trip");
-    e.straight_code("the_end", "int80_handler");
-    e.path.pop_back();  // the JMP behind the last HLT
-    return e;
-}
-
 /// `visited` without the extra stop that a host may make at a REP whose count is used up.
-std::vector<Gva> without_optional(const std::vector<Gva>& visited, const ExpectedPath& expected) {
+std::vector<Gva> without_optional(const std::vector<Gva>& visited, const host::StepsPath& expected) {
     std::vector<Gva> kept;
     for (const Gva at : visited) {
-        const bool surplus = kept.size() < expected.path.size() && at != expected.path[kept.size()] && !kept.empty() && kept.back() == at &&
-                             std::find(expected.optional_repeats.begin(), expected.optional_repeats.end(), at) != expected.optional_repeats.end();
+        const bool surplus = kept.size() < expected.boundaries.size() && at != expected.boundaries[kept.size()] && !kept.empty() && kept.back() == at &&
+                             std::find(expected.repeats.begin(), expected.repeats.end(), at) != expected.repeats.end();
         if (!surplus) {
             kept.push_back(at);
         }
@@ -82,13 +39,13 @@ TEST_F(StepperTest, EveryBoundaryOfTheListingIsVisitedInOrder) {
         visited.push_back(stop.from);
         EXPECT_FALSE(stop.skipped) << "behind " << stop.instruction.text << " at " << StepsGuest::where(stop.from);
     }
-    const ExpectedPath expected = whole_guest();
+    const host::StepsPath expected = must(host::steps_path(StepsGuest::elf()));
     visited = without_optional(visited, expected);
-    for (std::size_t i = 0; i < std::min(visited.size(), expected.path.size()); ++i) {
-        ASSERT_EQ(visited[i], expected.path[i]) << "step " << i << " is at " << StepsGuest::where(visited[i]) << " instead of "
-                                                << StepsGuest::where(expected.path[i]);
+    for (std::size_t i = 0; i < std::min(visited.size(), expected.boundaries.size()); ++i) {
+        ASSERT_EQ(visited[i], expected.boundaries[i]) << "step " << i << " is at " << StepsGuest::where(visited[i]) << " instead of "
+                                                << StepsGuest::where(expected.boundaries[i]);
     }
-    EXPECT_EQ(visited.size(), expected.path.size());
+    EXPECT_EQ(visited.size(), expected.boundaries.size());
     EXPECT_FALSE(guest.trap_flag_was_seen());
     EXPECT_EQ(guest.value("dbs"), 1u) << "the guest's own trap flag, and no other";
     EXPECT_EQ(guest.value("int80s"), 2u);

@@ -27,9 +27,12 @@ namespace wire = stackrig::host::wire;
 using wire::Type;
 
 constexpr unsigned short debug_exit_port = 0xf4;
+constexpr unsigned short debug_console_port = 0xe9;
 constexpr const char* port_path = "/dev/vport0p1";
+constexpr const char* sealed_path = "/frames";
 
-int port = -1;
+int port = -1;        // frames come from here, and go there unless `sealed`
+bool sealed = false;  // all frames lie in a file and nothing comes from outside: for runs that must be the same to the tick
 
 [[noreturn]] void power_off() {
     if (ioperm(debug_exit_port, 4, 1) == 0) {
@@ -79,9 +82,17 @@ bool read_all(int fd, void* data, std::size_t size) {
     return true;
 }
 
+bool put(const void* data, std::size_t size) {
+    if (!sealed) {
+        return write_all(port, data, size);
+    }
+    asm volatile("rep outsb" : "+S"(data), "+c"(size) : "d"(debug_console_port) : "memory");
+    return true;
+}
+
 void send(Type type, const void* data, std::size_t size) {
     const wire::Header header{wire::magic, static_cast<std::uint32_t>(type), static_cast<std::uint32_t>(size)};
-    if (!write_all(port, &header, sizeof header) || !write_all(port, data, size)) {
+    if (!put(&header, sizeof header) || !put(data, size)) {
         power_off();  // nobody listens any more
     }
 }
@@ -143,6 +154,14 @@ void open_port() {
     }
     if (port < 0) {
         give_up(port_path);
+    }
+}
+
+void open_frames() {
+    sealed = true;
+    port = open(sealed_path, O_RDONLY | O_CLOEXEC);
+    if (port < 0 || ioperm(debug_console_port, 1, 1) != 0) {
+        give_up(sealed_path);
     }
 }
 
@@ -263,7 +282,8 @@ void run(const std::string& packed) {
         return;
     }
     while (job.out >= 0 || job.err >= 0) {
-        pollfd fds[] = {{port, POLLIN, 0}, {job.out, POLLIN, 0}, {job.err, POLLIN, 0}};
+        const int from = sealed && job.in < 0 ? -1 : port;  // the file's end is not the job's
+        pollfd fds[] = {{from, POLLIN, 0}, {job.out, POLLIN, 0}, {job.err, POLLIN, 0}};
         if (poll(fds, 3, -1) < 0) {
             continue;
         }
@@ -300,7 +320,7 @@ int main() {
     setenv("LD_LIBRARY_PATH", "/job/lib", 1);
     setenv("TMPDIR", "/tmp", 1);
     load_modules();
-    open_port();
+    kernel_wants("stackrig.sealed") ? open_frames() : open_port();
     send_ready();
     int file = -1;
     for (;;) {
