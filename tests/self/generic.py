@@ -12,6 +12,7 @@ from guest_build import ROOT, BuildFailed
 
 FILES = ("guest/stack/entry_exit.cpp", "guest/stack/pages.cpp", "guest/stack/reserve.cpp", "guest/stack/waiters.cpp",
          "guest/kernel/entry_common.cpp", "guest_asm/entry_64.S", "guest_asm/switch.S")
+FEW = 24  # trials that kill most
 EXPLAINED = ROOT / "tests/self/survivors.txt"
 STATEMENT = re.compile(r"^\s+(?!return|const |static |auto |case |default|using |break|continue|u32 |u64 |Thread\*|PerCpu\*|FrameStash|Queue|Flush )[\w:>.*()\-]+.*;\s*(//.*)?$")
 INSTRUCTION = re.compile(r"^\s+(pushq|popq|movq|movl|swapgs|call|cld|xorl|addq|testb|testl|testq|cmpq|j\w+)\b")
@@ -123,21 +124,18 @@ def score(options, build, folder: Path) -> int:
     # What kills most comes first.
     early = ("c3-null", "hz-a12-refused", "hz-b3-pre", "hz-b1-more", "c6-", "c7-", "hz-e3", "hz-c1")
     trials = sorted(work.scenario_trials(), key=lambda t: next((i for i, e in enumerate(early) if t.title.startswith(e)), len(early)))
-    trials += work.sweep_trials()
-    done = []
+    # All scenarios cost a minute, sweeps more: they are for what the first few have not killed.
+    for what, part in ((f"{FEW} scenarios", trials[:FEW]), ("the other scenarios", trials[FEW:]), ("sweeps", work.sweep_trials())):
+        left = [(number, mutant) for number, mutant in enumerate(chosen) if number in elves and not mutant.by]
 
-    def run(rig, item):
-        number, mutant = item
-        if number in elves:
-            try_one(rig, str(elves[number]), mutant, trials)
-            done.append(mutant)
-            if not mutant.by:
-                say(f"survived  {mutant.name}")
-            elif len(done) % 20 == 0:
-                say(f"{len(done)} of {len(elves)}, {time.monotonic() - start:.0f} s")
+        def run(rig, item):
+            number, mutant = item
+            try_one(rig, str(elves[number]), mutant, part)
+            say(f"{time.monotonic() - start:5.0f} s  {mutant.by or '-':<40} {mutant.name}")
 
-    on_all_hosts(build.build / "stackrig", elves, list(enumerate(chosen)), options.jobs, run)
-    return conclude(options, total, chosen, done, time.monotonic() - start)
+        say(f"{len(left)} mutants, {what}")
+        on_all_hosts(build.build / "stackrig", {number: elves[number] for number, _ in left}, left, options.jobs, run)
+    return conclude(options, total, chosen, [chosen[number] for number in elves], time.monotonic() - start)
 
 
 def conclude(options, total, chosen, done, seconds) -> int:
