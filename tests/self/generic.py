@@ -14,10 +14,26 @@ FILES = ("guest/stack/entry_exit.cpp", "guest/stack/pages.cpp", "guest/stack/res
          "guest/kernel/entry_common.cpp", "guest_asm/entry_64.S", "guest_asm/switch.S")
 FEW = 24  # trials that kill most
 EXPLAINED = ROOT / "tests/self/survivors.txt"
-STATEMENT = re.compile(r"^\s+(?!return|const |static |auto |case |default|using |break|continue|u32 |u64 |Thread\*|PerCpu\*|FrameStash|Queue|Flush )[\w:>.*()\-]+.*;\s*(//.*)?$")
+STATEMENT = re.compile(r"^\s+(?!return|const |static |auto |case |default|using |break|continue|u32 |u64 |Thread\*|PerCpu\*|FrameStash|Queue|Flush |SpinLock|Cache)[\w:>.*()\-]+.*;\s*(//.*)?$")
 INSTRUCTION = re.compile(r"^\s+(pushq|popq|movq|movl|swapgs|call|cld|xorl|addq|testb|testl|testq|cmpq|j\w+)\b")
 CONDITION = re.compile(r"\b(if|while) \((.*)\) \{$")
 OFF_BY_ONE = ((" < extra", " <= extra"), (" <= extra", " < extra"), ("i = 1;", "i = 2;"), ("count == 0", "count == 1"), ("count > 0", "count > 1"), (" + 1", " + 2"))
+
+
+ASSIGNMENT = re.compile(r"^\s+(?:write_once\((?P<a>[^,()]+), (?P<b>[^()]*)\)|(?P<c>[\w.>\[\]-]+) [|&]?= (?P<d>[^()]*));")
+MOVE = re.compile(r"^\s+mov[ql]\s+(?P<from>[^\s].*), (?P<to>%\w+|[\w() %$+-]*\(%\w+\))\s*(/\*.*)?$")
+
+
+def is_idempotent(line: str) -> bool:
+    """To do it twice in a row is to do it once: a value stored that does not depend on where it goes, a comparison."""
+    assignment = ASSIGNMENT.match(line)
+    if assignment:
+        target, value = (assignment["a"] or assignment["c"]), (assignment["b"] or assignment["d"])
+        return target not in value and not re.search(r"\+\+|--", line)
+    move = MOVE.match(line)
+    if move:
+        return move["to"] not in move["from"]
+    return re.match(r"^\s+(cld|cmp[ql]|test[bql])\b|^\s+xorl\s+(%\w+), \2\s", line + " ") is not None
 
 
 @dataclass
@@ -51,7 +67,7 @@ def mutants_of(path: str) -> list[Mutant]:
         if pattern.match(line):
             blank = [] if path.endswith(".S") else ["    ;"]
             add(i, "deleted", lines[:i] + blank + lines[i + 1:])
-            if not re.search(r"\bj\w+\b|: ", line):
+            if not re.search(r"\bj\w+\b|: ", line) and not is_idempotent(line):
                 add(i, "doubled", lines[:i + 1] + lines[i:])
             if i + 1 < len(lines) and pattern.match(lines[i + 1]):
                 add(i, "swapped with the next", lines[:i] + [lines[i + 1], line] + lines[i + 2:])

@@ -24,7 +24,7 @@ def main():
             done = soak(tally, 1)
             assert done.returncode == 0, done.stdout + done.stderr
             kept = json.loads(Path(tally).read_text())
-            assert kept["next_round"] == times and kept["runs"] == 500 * times and kept["alarms"] == 0, kept
+            assert kept["next_visit"] == times and kept["runs"] == 500 * times and kept["alarms"] == 0, kept
             assert f"rounds {times - 1} to {times - 1}" in done.stdout, done.stdout
         other = soak(tally, 1, seed=2)
         assert other.returncode == 2 and "no tally" in other.stderr, other.stdout + other.stderr

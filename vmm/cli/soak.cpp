@@ -45,7 +45,8 @@ class Soak {
 
     Result<int> go() {
         STACKRIG_TRY_ASSIGN(tally_, SoakTally::open(options_.tally, options_.seed, sources_.size()));
-        first_ = tally_.kept() ? tally_.next_round() : options_.first;
+        first_ = tally_.kept() ? tally_.next_visit() / sources_.size() : options_.first;
+        next_ = tally_.kept() ? tally_.next_visit() % sources_.size() : 0;
         const std::uint64_t per_round = runs_per_visit * sources_.size();
         rounds_ = (options_.runs + per_round - 1) / per_round;
         std::vector<std::jthread> others;
@@ -63,18 +64,20 @@ class Soak {
     struct Visit {
         const CheckedSource* source;
         std::uint64_t round;
+        std::uint64_t index;  ///< through all rounds
     };
 
-    /// Time is looked at between rounds, so that what was run can be named.
+    /// Without a tally time is looked at between rounds, so that what was run can be named.
     std::optional<Visit> next_visit() {
         const std::lock_guard lock(mutex_);
         const std::uint64_t round = next_ / sources_.size();
         const bool late = options_.minutes != 0 && Clock::now() - start_ > std::chrono::minutes(options_.minutes);
-        if (error_ || round == rounds_ || (late && next_ % sources_.size() == 0)) {
+        if (error_ || round == rounds_ || (late && (tally_.kept() || next_ % sources_.size() == 0))) {
             rounds_ = round;
             return std::nullopt;
         }
-        return Visit{&sources_[next_++ % sources_.size()], first_ + round};
+        const std::uint64_t index = first_ * sources_.size() + next_;
+        return Visit{&sources_[next_++ % sources_.size()], first_ + round, index};
     }
 
     void labour() {
@@ -115,7 +118,7 @@ class Soak {
         for (const Finding& finding : result.findings) {
             take(finding, title, visit.round);
         }
-        STACKRIG_TRY(tally_.note(visit.round,
+        STACKRIG_TRY(tally_.note(visit.index,
                                  {.runs = result.runs, .alarms = alarms_ - alarms_before, .predicates = predicates_ - predicates_before, .stops = result.stops}));
         if (::isatty(STDERR_FILENO) != 0) {
             fmt::print(stderr, "\r\033[K{} runs, {:.0f} a second, {} alarms", runs_, static_cast<double>(runs_) / seconds(), alarms_);
@@ -156,7 +159,7 @@ class Soak {
                    cell_.incomplete, cell_.host_skipped, predicates_, stops_, seconds(), static_cast<double>(runs_) / seconds(), options_.jobs,
                    options_.jobs == 1 ? "" : "s", options_.seed, first_ + rounds_);
         if (tally_.kept()) {
-            fmt::print("{}: {} runs in {} rounds with seed {}, {} alarms\n", options_.tally, tally_.total().runs, tally_.next_round(), options_.seed, tally_.total().alarms);
+            fmt::print("{}: {} runs with seed {} in all, {} alarms\n", options_.tally, tally_.total().runs, options_.seed, tally_.total().alarms);
         }
         return alarms_ == 0 ? 0 : 1;
     }

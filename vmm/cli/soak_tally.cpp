@@ -30,22 +30,19 @@ Result<SoakTally> SoakTally::open(const std::string& file, std::uint64_t seed, s
     if (!json.is_object() || number("seed") != seed || number("scenarios") != scenarios) {
         return fail(ErrorKind::usage, fmt::format("{} is no tally of a soak of {} scenarios with seed {}", file, scenarios, seed));
     }
-    tally.next_ = number("next_round");
+    tally.next_ = number("next_visit");
     tally.total_ = {.runs = number("runs"), .alarms = number("alarms"), .predicates = number("predicates"), .stops = number("stops")};
     return tally;
 }
 
-Result<void> SoakTally::note(std::uint64_t round, const Counts& counts) {
+Result<void> SoakTally::note(std::uint64_t visit, const Counts& counts) {
     if (!kept()) {
         return {};
     }
-    Round& begun = begun_[round];
-    ++begun.visits;
-    begun.counts.add(counts);
+    ahead_.emplace(visit, counts);
     const std::uint64_t before = next_;
-    for (auto first = begun_.find(next_); first != begun_.end() && first->second.visits == scenarios_; first = begun_.find(next_)) {
-        total_.add(first->second.counts);
-        begun_.erase(first);
+    for (auto first = ahead_.begin(); first != ahead_.end() && first->first == next_; first = ahead_.erase(first)) {
+        total_.add(first->second);
         ++next_;
     }
     return next_ == before ? Result<void>{} : write();
@@ -55,7 +52,7 @@ Result<void> SoakTally::note(std::uint64_t round, const Counts& counts) {
 Result<void> SoakTally::write() const {
     const std::string beside = file_ + ".new";
     std::ofstream out(beside);
-    out << Json{{"seed", seed_}, {"scenarios", scenarios_}, {"next_round", next_}, {"runs", total_.runs}, {"alarms", total_.alarms}, {"predicates", total_.predicates}, {"stops", total_.stops}}.dump(1) << "\n";
+    out << Json{{"seed", seed_}, {"scenarios", scenarios_}, {"next_visit", next_}, {"runs", total_.runs}, {"alarms", total_.alarms}, {"predicates", total_.predicates}, {"stops", total_.stops}}.dump(1) << "\n";
     out.close();
     std::error_code error;
     std::filesystem::rename(beside, file_, error);

@@ -23,25 +23,21 @@ class SoakTally {
     static Result<SoakTally> open(const std::string& file, std::uint64_t seed, std::uint64_t scenarios);
 
     [[nodiscard]] bool kept() const { return !file_.empty(); }
-    [[nodiscard]] std::uint64_t next_round() const { return next_; }
+    [[nodiscard]] std::uint64_t next_visit() const { return next_; }
     [[nodiscard]] const Counts& total() const { return total_; }
 
-    /// One scenario's visit in `round` is over. A round counts, and is written, once it and all before it are whole.
-    Result<void> note(std::uint64_t round, const Counts& counts);
+    /// A visit is over: one of a scenario in a round, numbered through all rounds. It counts, and is written, once all before it are over.
+    Result<void> note(std::uint64_t visit, const Counts& counts);
 
   private:
-    struct Round {
-        std::uint64_t visits = 0;
-        Counts counts;
-    };
     [[nodiscard]] Result<void> write() const;
 
     std::string file_;
     std::uint64_t seed_ = 0;
-    std::uint64_t scenarios_ = 0;  ///< visits that make a round whole
+    std::uint64_t scenarios_ = 0;  ///< of a round
     std::uint64_t next_ = 0;
     Counts total_;
-    std::map<std::uint64_t, Round> begun_;
+    std::map<std::uint64_t, Counts> ahead_;  ///< over before an earlier one
 };
 
 }  // namespace stackrig::cli
