@@ -57,6 +57,7 @@ struct SoakOptions {
     std::uint64_t runs = 10000;
     std::uint64_t seed = 1;
     std::uint64_t first = 0;    ///< round to begin with
+    std::string tally;          ///< file with the counts of earlier ones, which go on; empty: none
     std::uint64_t minutes = 0;  ///< 0: no limit
     std::uint32_t jobs = 1;
     HostChoice host;

@@ -98,6 +98,7 @@ int main(int argc, char** argv) {
     soak->add_option("--runs", soak_options.runs, "how many (default: 10000)");
     soak->add_option("--seed", soak_options.seed, "which ones: the same seed gives the same runs (default: 1)");
     soak->add_option("--first-round", soak_options.first, "go on where a soak with this seed ended, as it says (default: 0)");
+    soak->add_option("--tally", soak_options.tally, "file that counts the runs of all soaks with this seed; each goes on where the last one ended, or was ended");
     soak->add_option("--minutes", soak_options.minutes, "begin no further round after so long");
     soak->add_option("-j,--jobs", soak_options.jobs, "workers, each with a VM of its own (default: 1)")->check(CLI::Range(1, 64));
     add_host(*soak, soak_options.host);

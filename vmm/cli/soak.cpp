@@ -9,6 +9,7 @@
 
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/crew.hpp"
+#include "vmm/cli/soak_tally.hpp"
 #include "vmm/report/sweep.hpp"
 
 namespace stackrig::cli {
@@ -43,6 +44,9 @@ class Soak {
     Soak(const SoakOptions& options, std::vector<CheckedSource> sources) : options_(options), sources_(std::move(sources)) {}
 
     Result<int> go() {
+        STACKRIG_TRY_ASSIGN(tally_, SoakTally::open(options_.tally, options_.seed, sources_.size()));
+        first_ = tally_.kept() ? tally_.next_visit() / sources_.size() : options_.first;
+        next_ = tally_.kept() ? tally_.next_visit() % sources_.size() : 0;
         const std::uint64_t per_round = runs_per_visit * sources_.size();
         rounds_ = (options_.runs + per_round - 1) / per_round;
         std::vector<std::jthread> others;
@@ -60,18 +64,20 @@ class Soak {
     struct Visit {
         const CheckedSource* source;
         std::uint64_t round;
+        std::uint64_t index;  ///< through all rounds
     };
 
-    /// Time is looked at between rounds, so that what was run can be named.
+    /// Without a tally time is looked at between rounds, so that what was run can be named.
     std::optional<Visit> next_visit() {
         const std::lock_guard lock(mutex_);
         const std::uint64_t round = next_ / sources_.size();
         const bool late = options_.minutes != 0 && Clock::now() - start_ > std::chrono::minutes(options_.minutes);
-        if (error_ || round == rounds_ || (late && next_ % sources_.size() == 0)) {
+        if (error_ || round == rounds_ || (late && (tally_.kept() || next_ % sources_.size() == 0))) {
             rounds_ = round;
             return std::nullopt;
         }
-        return Visit{&sources_[next_++ % sources_.size()], options_.first + round};
+        const std::uint64_t index = first_ * sources_.size() + next_;
+        return Visit{&sources_[next_++ % sources_.size()], first_ + round, index};
     }
 
     void labour() {
@@ -101,6 +107,8 @@ class Soak {
         }
         STACKRIG_TRY_ASSIGN(const SweepResult result, report::sweep_from_json(*answer));
         const std::lock_guard lock(mutex_);
+        const std::uint64_t alarms_before = alarms_;
+        const std::uint64_t predicates_before = predicates_;
         runs_ += result.runs;
         stops_ += result.stops;
         for (const auto& [event, cell] : result.coverage.count("anywhere") != 0 ? result.coverage.at("anywhere") : std::map<std::string, explore::Cell>{}) {
@@ -109,6 +117,8 @@ class Soak {
         for (const Finding& finding : result.findings) {
             take(finding, title, visit.round);
         }
+        STACKRIG_TRY(tally_.note(visit.index,
+                                 {.runs = result.runs, .alarms = alarms_ - alarms_before, .predicates = predicates_ - predicates_before, .stops = result.stops}));
         if (::isatty(STDERR_FILENO) != 0) {
             fmt::print(stderr, "\r\033[K{} runs, {:.0f} a second, {} alarms", runs_, static_cast<double>(runs_) / seconds(), alarms_);
         }
@@ -144,15 +154,19 @@ class Soak {
                    "  {} ended at a predicate of the scenario, which speaks of the run without events\n"
                    "  {} stops judged; {:.0f} s, {:.0f} runs a second with {} worker{}\n"
                    "  more of the same stream: ./rig soak --seed {} --first-round {}\n",
-                   runs_, options_.seed, options_.first, options_.first + rounds_ - (rounds_ == 0 ? 0 : 1), alarms_, alarms_ == 1 ? "" : "s", cell_.executed, cell_.rejoined, cell_.off_schedule,
+                   runs_, options_.seed, first_, first_ + rounds_ - (rounds_ == 0 ? 0 : 1), alarms_, alarms_ == 1 ? "" : "s", cell_.executed, cell_.rejoined, cell_.off_schedule,
                    cell_.incomplete, cell_.host_skipped, predicates_, stops_, seconds(), static_cast<double>(runs_) / seconds(), options_.jobs,
-                   options_.jobs == 1 ? "" : "s", options_.seed, options_.first + rounds_);
+                   options_.jobs == 1 ? "" : "s", options_.seed, first_ + rounds_);
+        if (tally_.kept()) {
+            fmt::print("{}: {} runs with seed {} in all, {} alarms\n", options_.tally, tally_.total().runs, options_.seed, tally_.total().alarms);
+        }
         return alarms_ == 0 ? 0 : 1;
     }
 
     const SoakOptions& options_;
     std::vector<CheckedSource> sources_;
     Clock::time_point start_ = Clock::now();
+    std::uint64_t first_ = 0;  ///< round that this soak began with
     std::mutex mutex_;  // guards all below
     std::uint64_t rounds_ = 0;
     std::uint64_t next_ = 0;  ///< visits begun
@@ -161,6 +175,7 @@ class Soak {
     std::uint64_t alarms_ = 0;
     std::uint64_t predicates_ = 0;
     explore::Cell cell_;
+    SoakTally tally_;
     std::optional<Error> error_;
     bool told_ = false;
 };
