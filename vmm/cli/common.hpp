@@ -25,6 +25,9 @@ namespace stackrig::cli {
 /// "error: ..." on standard error; the exit code for it.
 int report(const Error& error);
 
+/// All problems on standard error, and that nothing was run; the exit code for it.
+int refuse(const scenario::Diagnostics& problems);
+
 struct Source {
     std::string file;
     std::string text;
