@@ -20,7 +20,7 @@ SWEPT = "scenarios/explore/sweep-literal-sleeper-holds-the-cache.toml"
 
 
 def rig(*arguments):
-    return subprocess.run([STACKRIG, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    return subprocess.run([STACKRIG, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=500)
 
 
 def on_a_terminal(test, *arguments):
@@ -131,6 +131,9 @@ class Clean(unittest.TestCase):
                                       r"\d+ ended off the schedule, 0 out of their budget, 0 not delivered exactly\n  \d+ ended at a predicate of the scenario, "
                                       r"which speaks of the run without events\n  \d+ stops judged; \d+ s, \d+ runs a second with 1 worker\n")
         self.assertRegex(said.stdout, r"more of the same stream: \./rig soak --seed 1 --first-round \d+\n")
+
+    def test_the_doctor_names_the_host(self):
+        self.assertIn("\n./rig run would use: ", rig("doctor").stdout)
 
     def test_progress_is_for_terminals(self):
         for arguments, words in (((*Sweep.ARGUMENTS, "--quiet"), ""), (Sweep.ARGUMENTS, r"\r\x1b\[K\d+ of \d+ boundaries, \d+ runs/s, \d+ s left"),

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(sys.argv.pop()).resolve()
 TOKEN = re.compile(r'//[^\n]*|R"\((.*?)\)"|"((?:[^"\\\n]|\\.)*)"|\'(?:[^\'\\]|\\.)+\'|(\S)', re.DOTALL)
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 KEYWORDS = re.compile(r"(?!.*\b(a|an|the|is|in|to|no|this|for)\b)[a-z][a-z_0-9]*( [a-z][a-z_0-9]*)+")  # of the grammar: "run inject fail"
-ESCAPES = {"\\n": "\n", "\\\"": '"', "\\\\": "\\", "\\t": "\t"}
+ESCAPES = {"\\r": "", "\\033": "", "\\n": "\n", "\\\"": '"', "\\\\": "\\", "\\t": "\t"}
 
 # Word lists and layouts, which tests of their own hold to what they are about.
 NO_MESSAGES = {"vmm/scenario/" + name for name in ("format.cpp", "schema.cpp", "skeleton.cpp", "vocabulary.cpp")}
@@ -26,6 +26,8 @@ NEEDS_SOMETHING_BROKEN = {
     "NONDET: a counterexample did not replay {} of {} times",
     "ALARM {} in {}, round {} ({} times): {}",
     "a needed rule says what it expects",
+    "No host can run the guest.",
+    "the program was {}",
     "the guest has no symbol {}: guest and program are not from one tree",
 }
 
@@ -40,10 +42,10 @@ def sentences(path):
         if token[0].startswith("//"):
             continue
         if literal is not None:
-            literal = re.sub(r"\\.", lambda m: ESCAPES.get(m[0], m[0]), literal)
+            literal = re.sub(r"\\(?:033|.)", lambda m: ESCAPES.get(m[0], m[0]), literal)
             text, line = (literal, source.count("\n", 0, token.start()) + 1) if text is None else (text + literal, line)
         elif text is not None:
-            yield from ((line, part.strip()) for part in text.split("\n") if is_prose(part))
+            yield from ((line, part.removeprefix("[K").strip()) for part in text.split("\n") if is_prose(part))
             text = None
 
 
