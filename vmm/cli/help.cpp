@@ -64,7 +64,7 @@ std::string usage(const CLI::App& app, const std::string& name) {
 std::string example_of(const std::string& command) {
     static const std::map<std::string, std::string> examples{
         {"run", "    ./rig run scenarios/seed/c7-reserve-holder-rescheduled.toml --verbose\n"
-                "    ./rig run scenarios/seed --html report.html\n"},
+                "    ./rig run scenarios/schemes --html report.html\n"},
         {"inspect", "    ./rig inspect scenarios/seed/c7-two-irqs-in-a-row.toml --at \"A user\"\n"},
         {"sweep", "    ./rig sweep scenarios/schemes/fixed-null-syscall.toml --events mc --at call\n"},
         {"replay", "    ./rig replay scenarios/seed/c7-two-irqs-in-a-row.toml --times 10\n"},

@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
     app.formatter(std::make_shared<cli::Help>());
     app.failure_message(cli::usage_failure);
     app.set_help_flag("-h,--help", "print this");
-    app.footer("./rig COMMAND --help says more about each. ./rig test runs every test,\n./rig mutants the guest with seeded bugs.");
+    app.footer("More about each: ./rig COMMAND --help. Every test: ./rig test. The guest with\nseeded bugs: ./rig mutants.");
     std::function<int()> chosen;
 
     cli::RunOptions run_options;
