@@ -50,7 +50,7 @@ class Sweep(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         cls.at = pathlib.Path(cls.folder.name)
-        cls.arguments = (*cls.ARGUMENTS, "--jsonl", cls.at / "jsonl", "--out", cls.at / "cx")
+        cls.arguments = (*cls.ARGUMENTS, "--quiet", "--jsonl", cls.at / "jsonl", "--out", cls.at / "cx")
         cls.said = rig(*cls.arguments, "--html", cls.at / "html", "--junit", cls.at / "junit")
         cls.found = next((cls.at / "cx").glob("*.toml"), None)
 
