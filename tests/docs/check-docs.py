@@ -3,16 +3,21 @@
 
 A command line is an indented or fenced line, or code in backticks, that begins with `./rig`. A concrete one is run and must exit 0 or
 1 (a scenario may be meant to fail); of one with placeholders (FILE, PATH..., [--option]) the subcommand and its options must exist.
-What .ci/run runs is not run again; `bench` takes minutes and is taken as if it had a placeholder.
+They run in a folder that has the tree in it and each scenario that a document prints in full, under its name. The examples of --help
+are commands, too. What .ci/run runs is not run again; `bench` takes minutes and is taken as if it had a placeholder.
 """
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tempfile
+import textwrap
 import unittest
 
 STACKRIG, ROOT = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 DOCUMENTS = ["README.md"] + sorted(f"docs/{name}" for name in os.listdir(os.path.join(ROOT, "docs")) if name.endswith(".md"))
+HELP = "tests/golden/cli/help.txt"
 PATH = re.compile(r"(?<![\w/.-])(?:scenarios|docs|vmm|guest|guest_asm|tests)(?:/[\w.*{}-]+)+/?")
 LINK = re.compile(r"\]\(([^)#]+)\)")
 COMMAND = re.compile(r"^(?: {4,}|)(\./rig(?: [^`\n]*)?)$|`(\./rig(?: [^`]*)?)`", re.MULTILINE)
@@ -26,7 +31,7 @@ def text_of(document):
 
 def commands():
     seen = set()
-    for document in DOCUMENTS:
+    for document in DOCUMENTS + [HELP]:
         for match in COMMAND.finditer(text_of(document)):
             line = (match.group(1) or match.group(2)).split("  #")[0].strip().replace("\\|", "|")
             if line not in seen:
@@ -34,8 +39,16 @@ def commands():
                 yield document, line
 
 
-def rig(arguments):
-    return subprocess.run([STACKRIG, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+def printed_scenarios():
+    """Name -> text of each whole scenario in an indented block."""
+    blocks = (textwrap.dedent(block) for document in DOCUMENTS for block in re.findall(r"(?:(?:^    [^\n]*)?\n)+", text_of(document), re.MULTILINE))
+    return {re.search(r'^name *= "(.*)"', block, re.MULTILINE)[1]: block for block in blocks if re.match(r"\s*schema *= 1\n", block)}
+
+
+def rig(arguments, folder=ROOT):
+    if arguments[0] == "mutants":  # ./rig passes it on
+        return subprocess.run([sys.executable, os.path.join(ROOT, "tests/self/mutants.py"), *arguments[1:]], capture_output=True, text=True, check=False)
+    return subprocess.run([STACKRIG, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
 class Documents(unittest.TestCase):
@@ -72,9 +85,18 @@ class Documents(unittest.TestCase):
         with open(os.path.join(ROOT, ".ci/run"), encoding="utf-8") as file:
             in_ci = {line.strip() for line in file}
         lines = list(commands())
-        self.assertGreater(len(lines), 15, "the documents were not read")
+        self.assertGreater(len(lines), 25, "the documents were not read")
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        for name in ("build", "docs", "scenarios", "tests"):
+            os.symlink(os.path.join(ROOT, name), os.path.join(scratch.name, name))
+        scenarios = printed_scenarios()
+        self.assertEqual(set(scenarios), {"two-ticks"})
+        for name, text in scenarios.items():
+            with open(os.path.join(scratch.name, name + ".toml"), "w", encoding="utf-8") as file:
+                file.write(text)
         for document, line in lines:
-            words = line.split()[1:]
+            words = shlex.split(line)[1:]
             if line in in_ci or not words:
                 continue
             with self.subTest(document=document, line=line):
@@ -83,8 +105,8 @@ class Documents(unittest.TestCase):
                     self.assertEqual(help_text.returncode, 0, help_text.stderr)
                     for option in re.findall(r"(?<!\w)--?[a-z][\w-]*", " ".join(words[1:])):
                         self.assertRegex(help_text.stdout, rf"{re.escape(option)}\b")
-                elif words[0] not in ("new", "fmt"):  # they write
-                    run = rig(words)
+                else:
+                    run = rig(words, scratch.name)
                     self.assertIn(run.returncode, (0, 1), run.stdout[-2000:] + run.stderr[-2000:])
 
 

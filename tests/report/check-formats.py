@@ -16,7 +16,7 @@ import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
 
-from results import GOOD, VERDICTS, hostile, result, timeline, violation
+from results import GOOD, VERDICTS, hostile, result, swept, timeline, violation
 
 RENDER = sys.argv.pop()
 
@@ -188,6 +188,29 @@ class Formats(unittest.TestCase):
                          [("ffffc90000007000", "161", "own"), ("ffffc90000006000", "0", "")])
         self.assertEqual(lines[-1]["scenarios"], len(self.results))
         self.assertEqual(sum(lines[-1]["verdicts"].values()), len(self.results))
+
+    def test_jsonl_of_a_sweep_says_what_was_covered(self):
+        lines = [json.loads(line) for line in render([swept(events=("irq", "nmi"))])["jsonl"].splitlines()]
+        covered = [line for line in lines if line["t"] == "coverage"]
+        self.assertEqual([(c["window"], c["kind"]) for c in covered[:3]], [("enter0", "irq"), ("enter0", "nmi"), ("enter1", "irq")])
+        self.assertEqual({key: covered[0][key] for key in ("placements", "executed", "na")}, {"placements": 10, "executed": 8, "na": {"enter": 2}})
+        found = [line for line in lines if line["t"] == "violation"]
+        self.assertEqual([v["decisions"] for v in found], [[{"what": "enter"}]])
+        self.assertEqual(found[0]["replay"], "./rig sweep scenarios/made/up-0.toml")
+
+    def test_text_of_a_sweep_fits_a_mail(self):
+        words = "a sentence that is much longer than a line of a mail may be, as reasons are"
+        text = render([swept(text=words)])["text"]
+        self.assertIn("  n/a ", text)
+        self.assertNotIn("at stop 0", text)
+        for line in text[text.index("Covered: "):text.index("trace hash")].splitlines():
+            self.assertLessEqual(len(line), 72)
+
+    def test_html_of_a_sweep_is_small(self):
+        text = render([swept(2000, ("alloc", "device", "irq", "mc", "nmi", "tick"), text="syscall_exit_to_user_mode")])["report.html"]
+        self.assertLess(len(text), 2 << 20)
+        data = json.loads(HtmlReader(text).blocks["script"][0])
+        self.assertEqual(len(data["details"][0]["sweep"]["places"]), 2000)
 
     def test_html_is_one_closed_file(self):
         page = HtmlReader(self.out["report.html"])

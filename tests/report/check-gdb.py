@@ -54,9 +54,18 @@ class Guest:
 
 
 class Gdb(unittest.TestCase):
+    def test_a_port_that_is_taken_is_named(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            said = subprocess.run([STACKRIG, "inspect", ROUND_TRIP, "--gdb", str(port)], cwd=ROOT, capture_output=True, text=True, timeout=100)
+        self.assertEqual(said.returncode, 2, said)
+        self.assertIn(f"to port {port}; choose another one", said.stderr)
+
     def test_a_counterexample_can_be_looked_at(self):
         with Guest(REFUTED, "mark(enter.short)") as guest:
             self.assertIn("A     [#RRR]", guest.said)
+            self.assertRegex(guest.said, r"The guest stands there. In another terminal, from this folder:\n    gdb \S+ -ex 'directory \S+' -ex 'target remote :\d+'\n")
+            self.assertIn("`monitor` draws the picture; each CPU is a thread; `continue` goes on with the schedule.", guest.said)
             rip, bt, memory, monitor, threads = guest.gdb("p $cs", "bt 2", "p/x *(unsigned int*)&kernel_state", "monitor", "info threads")
         self.assertEqual(guest.code, 0)
         self.assertIn("= 16", rip)

@@ -8,10 +8,11 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import browser
-from results import HOSTILE, result, timeline, violation
+from results import HOSTILE, result, swept, timeline, violation
 
 RENDER = sys.argv.pop()
 ATTACKS = ["<img src=x onerror=\"document.title='owned'\">", "</script><script>document.title='owned'</script>", "<svg onload=alert(1)>",
@@ -70,8 +71,49 @@ class Report(unittest.TestCase):
         self.assertEqual(self.browser.run("document.querySelectorAll('table.dense tbody tr').length"), 40, "the same as a table")
         self.assertIn("./rig run", self.browser.run("document.querySelector('details > pre').textContent"))
 
+    def boundary(self):
+        return self.browser.run("document.querySelector('.now b').textContent")
+
+    def test_a_sweep_is_a_map_that_keys_walk(self):
+        self.load([swept()])
+        self.assertEqual(self.boundary(), "Boundary 20", "it opens at the first finding")
+        for key, there in (("ArrowRight", 21), ("f", 22), ("f", 23), ("f", 24), ("f", 40), ("f", 20), ("Home", 0), ("ArrowLeft", 0), ("End", 109), ("ArrowRight", 109)):
+            self.browser.press(key)
+            self.assertEqual(self.boundary(), f"Boundary {there}", key)
+        self.browser.run("document.querySelectorAll('button.link')[1].click()")
+        self.assertEqual(self.boundary(), "Boundary 40", "the places of a finding lead to it")
+        self.assertIn("INV-19", self.browser.run("document.querySelector('.now').textContent"))
+        self.browser.run("document.querySelector('.timeline .scroll').dispatchEvent(new MouseEvent('click', {clientX: document.querySelector('.timeline svg[role=img]').getBoundingClientRect().left + 1, bubbles: true}))")
+        self.assertEqual(self.boundary(), "Boundary 0", "a click leads there")
+        self.assertGreater(browser.colours(self.browser.screenshot()), 20, "the page is blank")
+
+    def test_a_sweep_has_words_for_its_map(self):
+        self.load([swept()])
+        label = self.browser.run("document.querySelector('.timeline svg[role=img]').getAttribute('aria-label')")
+        self.assertTrue(label.startswith("Map of 100 boundaries of the run by 2 events. irq: "), label)
+        self.assertIn("6 a finding", label)
+        self.browser.run("document.querySelector('.finding details:has(table)').open = true")
+        time.sleep(.1)  # the rows are made when it opens
+        cells = "[...document.querySelectorAll('table.dense:not(.coverage) tbody tr')].map(tr => [...tr.cells].map(td => td.textContent))"
+        rows = self.browser.run(cells)
+        self.assertEqual(rows[0], ["0", "enter0", "not applicable", "executed, rejoined the run without events"])
+        self.assertIn("a finding", {row[2] for row in rows})
+        by_function = self.browser.run("[...document.querySelectorAll('table.coverage tbody tr')].map(tr => [...tr.cells].map(td => td.textContent))")
+        self.assertEqual(by_function[:3], [["enter0", "8", "8"], ["enter1", "8", "8"], ["enter2", "✗ 5 · 8", "8"]], "in the order of the run")
+        self.assertEqual(len(by_function), 11)
+        self.assertIn("Nothing was applicable in enter3.", self.browser.run("document.querySelector('.finding').textContent"))
+        self.assertIn("./rig replay out/cx/found.toml", self.browser.run("document.querySelector('section.invariant .replay').textContent"))
+
+    def test_a_wide_sweep_fits_a_phone(self):
+        self.load([swept(2000, ("alloc", "device", "irq", "mc", "nmi", "tick"))], width=390, height=844)
+        self.assertLessEqual(self.browser.run("document.documentElement.scrollWidth"), 390, "the page scrolls sideways")
+        self.browser.press("End")
+        self.assertEqual(self.boundary(), "Boundary 1999")
+        self.assertGreater(self.browser.run("document.querySelector('.timeline .scroll').scrollLeft"), 1000, "the map follows")
+
     def test_nobody_elses_script_runs(self):
         for i, attack in enumerate(ATTACKS):
+            self.load([swept(text=attack, name="swept"), failing(attack, attack)])
             self.load([failing(attack, attack), result(1, name=attack, file=attack)])
             self.assertTrue(self.browser.run("document.title").startswith("stackrig: "), attack)
             self.assertEqual(self.browser.run("document.querySelectorAll('script').length"), 2, attack)

@@ -43,7 +43,7 @@ struct SweepOptions {
     std::vector<std::string> at;      ///< functions; empty: what the file says, or everywhere
     std::string pairs;                ///< all or fast; empty: what the file says
     std::uint32_t jobs = 1;
-    std::string jsonl;                ///< file, empty: none
+    OutputFiles files;                ///< its jsonl is the ledger: --resume reads it
     std::string out = "out/cx";       ///< folder for counterexamples
     bool resume = false;
     bool verify = false;

@@ -44,6 +44,11 @@ int report(const Error& error) {
     return error.kind == ErrorKind::usage ? exit_usage : exit_host;
 }
 
+int refuse(const scenario::Diagnostics& problems) {
+    fmt::print(stderr, "{}Nothing was run.\n", scenario::render(problems));
+    return exit_usage;
+}
+
 Result<std::vector<Source>> read_sources(const std::vector<std::string>& paths) {
     std::vector<std::string> files;
     for (const std::string& path : paths) {

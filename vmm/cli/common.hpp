@@ -33,6 +33,9 @@ struct HostChoice {
 /// "error: ..." on standard error; the exit code for it.
 int report(const Error& error);
 
+/// All problems on standard error, and that nothing was run; the exit code for it.
+int refuse(const scenario::Diagnostics& problems);
+
 struct Source {
     std::string file;
     std::string text;

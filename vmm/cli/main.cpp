@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "vmm/cli/commands.hpp"
+#include "vmm/cli/help.hpp"
 #include "vmm/scenario/scenario.hpp"
 
 namespace {
@@ -15,10 +16,10 @@ void add_host_kind(CLI::App& command, cli::HostChoice& host) {
     static const std::map<std::string, host::HostKind> names{
         {"auto", host::HostKind::automatic}, {"local", host::HostKind::local}, {"virtual", host::HostKind::virtual_host}};
     command
-        .add_option("--host", host.kind,
-                    "auto: the local /dev/kvm if the probe finds all that is required, else the virtual KVM host (default); local; virtual")
-        ->transform(CLI::CheckedTransformer(names, CLI::ignore_case).description("{auto,local,virtual}"))
-        ->default_str("auto");
+        .add_option_function<std::string>(
+            "--host", [&host](const std::string& name) { host.kind = names.at(name); },
+            "auto: the local /dev/kvm if the probe finds all that is required, else the virtual KVM host (default); local; virtual")
+        ->check(CLI::IsMember({"auto", "local", "virtual"}));
 }
 
 void add_host(CLI::App& command, cli::HostChoice& host) {
@@ -30,12 +31,15 @@ void add_host(CLI::App& command, cli::HostChoice& host) {
 
 int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);  // a peer that is gone is an error to report, not a death
-    CLI::App app("stackrig: runs the dynamic-kernel-stack scheme of an LKML mail in a KVM guest and judges every sentence of it.\n"
-                 "Exit codes: 0 all as expected, 1 violation or unexpected pass, 2 usage or scenario error,\n"
+    CLI::App app("stackrig: runs the dynamic-kernel-stack scheme of an LKML mail in a KVM guest and judges every sentence of it. "
+                 "Exit codes: 0 all as expected, 1 violation or unexpected pass, 2 usage or scenario error, "
                  "3 host or rig error, 77 everything skipped.");
     app.require_subcommand(1);
     app.name("./rig");
-    app.footer("./rig test runs every test. ./rig SUBCOMMAND --help says more about each.");
+    app.formatter(std::make_shared<cli::Help>());
+    app.failure_message(cli::usage_failure);
+    app.set_help_flag("-h,--help", "print this");
+    app.footer("More about each: ./rig COMMAND --help. Every test: ./rig test. The guest with\nseeded bugs: ./rig mutants.");
     std::function<int()> chosen;
 
     cli::RunOptions run_options;
@@ -79,7 +83,9 @@ int main(int argc, char** argv) {
         ->check(CLI::IsMember(scenario::pairs_words()));
     sweep->add_option("--variant", sweep_options.variant, "a variant of the file");
     sweep->add_option("-j,--jobs", sweep_options.jobs, "workers, each with a VM of its own (default: 1)")->check(CLI::Range(1, 64));
-    sweep->add_option("--jsonl", sweep_options.jsonl, "also write results to FILE as JSON Lines, each as it happens");
+    sweep->add_option("--jsonl", sweep_options.files.jsonl, "also write results to FILE as JSON Lines, each as it happens");
+    sweep->add_option("--junit", sweep_options.files.junit, "also write JUnit XML to FILE, for CI");
+    sweep->add_option("--html", sweep_options.files.html, "also write a report with a map of what was covered to FILE: open it in a browser");
     sweep->add_flag("--resume", sweep_options.resume, "go on with the sweep that FILE of --jsonl holds")->needs("--jsonl");
     sweep->add_option("--out", sweep_options.out, "folder for counterexamples (default: out/cx)");
     sweep->add_flag("--verify", sweep_options.verify, "compare all RAM and registers after each restore (slow)");

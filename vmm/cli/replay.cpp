@@ -38,15 +38,10 @@ struct Opened {
     }
 };
 
-Result<Opened> open(const ReplayOptions& options) {
+Result<Opened> open(const ReplayOptions& options, CheckedSources checked) {
     Opened opened{.source = {}, .guest = 0, .session = {}, .worker = {}, .options = options};
-    STACKRIG_TRY_ASSIGN(CheckedSources checked, check_sources({options.file}));
-    if (!checked.problems.empty()) {
-        return tl::make_unexpected(scenario::to_error(checked.problems));
-    }
     opened.source = std::move(checked.good.front());
-    STACKRIG_TRY_ASSIGN(const x86::Elf guest, x86::Elf::load(build_paths().guest));
-    opened.guest = guest.build_hash();
+    opened.guest = checked.guest.build_hash();
     const auto& recorded = opened.source.scenario.recorded;
     if (recorded && recorded->guest != opened.guest && !options.force) {
         return fail(ErrorKind::usage, fmt::format("{} was found with guest build {:016x}, this is {:016x}: its places may mean something else. "
@@ -91,8 +86,8 @@ Result<int> check_determinism(Opened& opened) {
     return exit_host;
 }
 
-Result<int> replay_file(const ReplayOptions& options) {
-    STACKRIG_TRY_ASSIGN(Opened opened, open(options));
+Result<int> replay_file(const ReplayOptions& options, CheckedSources checked) {
+    STACKRIG_TRY_ASSIGN(Opened opened, open(options, std::move(checked)));
     fmt::print("{}\n", opened.headline());
     if (options.gdb) {
         Json request = request_for(opened, "gdb");
@@ -123,10 +118,8 @@ Result<int> replay_file(const ReplayOptions& options) {
     const std::string trace = answer.at("trace_hash").get<std::string>();
     const bool failed = answer.at("how") == "failed";
     if (failed) {
-        STACKRIG_TRY_ASSIGN(const explore::SweepResult one, report::sweep_from_json(Json{
-            {"boundaries", 0}, {"first", 0}, {"count", 0}, {"runs", 0}, {"stops", 0}, {"allocations", 0}, {"coverage", Json::object()},
-            {"findings", Json::array({answer.at("finding")})}, {"ignored", Json::array()}, {"trunk_seconds", 0}, {"seconds", 0}}));
-        fmt::print("{}{}\n", report::finding_text(one.findings.front()), one.findings.front().picture);
+        const explore::Finding finding = report::finding_from_json(answer.at("finding"));
+        fmt::print("{}{}\n", report::finding_text(finding), finding.picture);
     } else {
         fmt::print("{}: nothing was violated\n", answer.at("how").get<std::string>());
     }
@@ -143,16 +136,12 @@ Result<int> replay_file(const ReplayOptions& options) {
     return same == times ? (failed ? 1 : 0) : exit_host;
 }
 
-Result<int> shrink_file(const ReplayOptions& options) {
-    STACKRIG_TRY_ASSIGN(Opened opened, open(options));
+Result<int> shrink_file(const ReplayOptions& options, CheckedSources checked) {
+    STACKRIG_TRY_ASSIGN(Opened opened, open(options, std::move(checked)));
     fmt::print("{}\n", opened.headline());
     STACKRIG_TRY_ASSIGN(const Json answer, opened.ask(request_for(opened, "shrink")));
-    explore::Finding finding;
+    explore::Finding finding = report::finding_from_json(answer.at("finding"));
     answer.at("decisions").get_to(finding.decisions);
-    answer.at("finding").at("invariant").get_to(finding.id);
-    answer.at("finding").at("verdict").get_to(finding.verdict);
-    answer.at("finding").at("text").get_to(finding.text);
-    answer.at("finding").at("where").get_to(finding.where);
     const std::uint64_t trace = std::stoull(answer.at("trace_hash").get<std::string>(), nullptr, 16);
     const std::string name = counterexample_name(finding);
     std::error_code ignored;
@@ -164,16 +153,22 @@ Result<int> shrink_file(const ReplayOptions& options) {
     return 0;
 }
 
+int with_checked(const ReplayOptions& options, Result<int> (*what)(const ReplayOptions&, CheckedSources)) {
+    auto checked = check_sources({options.file});
+    if (!checked) {
+        return report(checked.error());
+    }
+    if (!checked->problems.empty()) {
+        return refuse(checked->problems);
+    }
+    auto code = what(options, std::move(*checked));
+    return code ? *code : report(code.error());
+}
+
 }  // namespace
 
-int replay(const ReplayOptions& options) {
-    auto code = replay_file(options);
-    return code ? *code : report(code.error());
-}
+int replay(const ReplayOptions& options) { return with_checked(options, replay_file); }
 
-int shrink(const ReplayOptions& options) {
-    auto code = shrink_file(options);
-    return code ? *code : report(code.error());
-}
+int shrink(const ReplayOptions& options) { return with_checked(options, shrink_file); }
 
 }  // namespace stackrig::cli

@@ -181,13 +181,12 @@ int run(const RunOptions& options) {
         return report(checked.error());
     }
     if (!checked->problems.empty()) {
-        fmt::print(stderr, "{}Nothing was run.\n", scenario::render(checked->problems));
-        return exit_usage;
+        return refuse(checked->problems);
     }
     if (options.variant) {
         std::erase_if(checked->good, [&](const CheckedSource& s) { return s.scenario.variant != *options.variant; });
         if (checked->good.empty()) {
-            return report({ErrorKind::usage, fmt::format("no variant \"{}\" in {}; `list scenarios --in PATH` shows what there is", *options.variant,
+            return report({ErrorKind::usage, fmt::format("no variant \"{}\" in {}; ./rig list --in PATH shows what there is", *options.variant,
                                                          fmt::join(options.paths, " "))});
         }
     }

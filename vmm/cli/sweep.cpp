@@ -12,8 +12,11 @@
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/counterexample.hpp"
 #include "vmm/cli/crew.hpp"
+#include "vmm/explore/sweep_scenario.hpp"
 #include "vmm/host/explore_requests.hpp"
 #include "vmm/report/sweep.hpp"
+#include "vmm/report/text.hpp"
+#include "vmm/scenario/nearest.hpp"
 
 namespace stackrig::cli {
 namespace {
@@ -34,15 +37,15 @@ class Ledger {
     Ledger(const SweepOptions& options, Json head) : options_(options), head_(std::move(head)) {}
 
     Result<void> open() {
-        if (options_.jsonl.empty()) {
+        if (options_.files.jsonl.empty()) {
             return {};
         }
         if (options_.resume) {
             STACKRIG_TRY(read());
         }
-        file_.open(options_.jsonl, options_.resume ? std::ios::app : std::ios::trunc);
+        file_.open(options_.files.jsonl, options_.resume ? std::ios::app : std::ios::trunc);
         if (!file_) {
-            return fail(ErrorKind::usage, fmt::format("{}: cannot be written", options_.jsonl));
+            return fail(ErrorKind::usage, fmt::format("{}: cannot be written: {}", options_.files.jsonl, errno_text(errno)));
         }
         if (!resumed_) {
             file_ << head_.dump() << std::endl;
@@ -72,7 +75,7 @@ class Ledger {
 
   private:
     Result<void> read() {
-        std::ifstream in(options_.jsonl);
+        std::ifstream in(options_.files.jsonl);
         for (std::string line; std::getline(in, line);) {
             const Json json = Json::parse(line, nullptr, false);
             if (json.is_discarded()) {
@@ -81,7 +84,7 @@ class Ledger {
             if (json.value("t", "") == "sweep") {
                 resumed_ = true;
                 if (json != head_) {
-                    return fail(ErrorKind::usage, fmt::format("{} is of another sweep (scenario, guest or events differ): it cannot be resumed", options_.jsonl));
+                    return fail(ErrorKind::usage, fmt::format("{} is of another sweep (scenario, guest or events differ): it cannot be resumed", options_.files.jsonl));
                 }
             } else if (json.value("t", "") == "part") {
                 STACKRIG_TRY_ASSIGN(const SweepResult part, report::sweep_from_json(json));
@@ -134,8 +137,8 @@ class Progress {
 
 class SweepRun {
   public:
-    SweepRun(const SweepOptions& options, CheckedSource source, engine::SweepPlan plan, std::uint64_t guest)
-        : options_(options), source_(std::move(source)), plan_(std::move(plan)), guest_(guest),
+    SweepRun(const SweepOptions& options, CheckedSource source, engine::SweepPlan plan, std::uint64_t guest, Outputs outputs)
+        : options_(options), source_(std::move(source)), plan_(std::move(plan)), guest_(guest), outputs_(std::move(outputs)),
           ledger_(options, {{"v", 1}, {"t", "sweep"}, {"file", source_.source.file}, {"variant", source_.scenario.variant},
                             {"guest", fmt::format("{:016x}", guest)}, {"plan", host::to_json(plan_)},
                             {"text", source_.source.text}}) {}
@@ -146,9 +149,10 @@ class SweepRun {
         if (!options_.quiet) {
             fmt::print("{}\n", crew_->session().headline());
         }
+        outputs_.begin(run_info(crew_->session().headline(), guest_));
         STACKRIG_TRY_ASSIGN(const SweepResult trunk, part(*crew_, 0, 0));
         boundaries_ = trunk.boundaries;
-        ledger_.total().boundaries = boundaries_;
+        ledger_.total().add(trunk);
         share_out();
         STACKRIG_TRY(work());
         progress_.end();
@@ -162,11 +166,6 @@ class SweepRun {
                                               {"variant", source_.scenario.variant}, {"plan", host::to_json(plan_)}, {"verify", options_.verify},
                                               {"first", from}, {"count", count}},
                                              patience));
-        const std::lock_guard lock(mutex_);
-        if (const auto never = answer.find("never_true"); count > 0 && never != answer.end() && !never->is_null()) {
-            never_true_.insert(never->get<std::string>());
-        }
-        ++answers_;
         return report::sweep_from_json(answer);
     }
 
@@ -229,20 +228,30 @@ class SweepRun {
     }
 
     Result<int> conclude() {
-        const SweepResult& total = ledger_.total();
-        const bool complete = ledger_.boundaries_done() == boundaries_;
-        const bool on_budget = report::executed_percent(total) == 100;
-        fmt::print("{}\n", report::coverage_statement(total, complete));
-        for (const Finding& finding : total.findings) {
+        SweepResult& total = ledger_.total();
+        fmt::print("{}\n", report::coverage_statement(total));
+        for (Finding& finding : total.findings) {
             STACKRIG_TRY(explain(finding));
         }
-        const int code = verdict(complete && on_budget);
-        ledger_.write({{"v", 1}, {"t", "summary"}, {"findings", total.findings.size()}, {"complete", complete}, {"exit", code}});
+        const explore::ScenarioResult result = judged();
+        fmt::print("{}{}\n", report::verdict_text(result), result.reason.empty() ? "" : ": " + result.reason);
+        const int code = report::exit_code({result});
+        ledger_.write({{"v", 1}, {"t", "summary"}, {"findings", total.findings.size()}, {"complete", total.count == boundaries_}, {"exit", code}});
+        STACKRIG_TRY(outputs_.end({result}));
         return code;
     }
 
+    explore::ScenarioResult judged() {
+        explore::ScenarioResult result = explore::sweep_result(source_.scenario, ledger_.total());
+        if (nondeterministic_) {
+            result.verdict = explore::Verdict::error;
+            result.reason = fmt::format("NONDET: a counterexample did not replay {} of {} times", replays, replays);
+        }
+        return result;
+    }
+
     /// The finding as a file of its own, shrunk and replayed.
-    Result<void> explain(Finding finding) {
+    Result<void> explain(Finding& finding) {
         const std::string name = counterexample_name(finding);
         Crew& crew = *crew_;
         const auto ask = [&](Json request, const Finding& what, std::uint64_t trace) -> Result<Json> {
@@ -258,6 +267,7 @@ class SweepRun {
         fs::create_directories(options_.out, ignored);
         const fs::path file = fs::path(options_.out) / (name + ".toml");
         std::ofstream(file) << counterexample_text(source_.source.text, name, finding, guest_, trace);
+        finding.file = file.string();
         const auto same = replayed.at("same").get<std::uint64_t>();
         fmt::print("{}  {} decision{}, 1-minimal, replayed {} of {}\n{}\n  ./rig replay {}\n\n", report::finding_text(finding), finding.decisions.size(),
                    finding.decisions.size() == 1 ? "" : "s", same, replays, finding.picture, file.string());
@@ -269,39 +279,11 @@ class SweepRun {
         return {};
     }
 
-    int verdict(bool complete) {
-        const scenario::Expectation& expect = source_.scenario.expect;
-        bool unexpected = false;
-        bool seen = false;
-        for (const Finding& finding : ledger_.total().findings) {
-            const bool also = std::find(expect.also.begin(), expect.also.end(), finding.id) != expect.also.end();
-            seen = seen || (!expect.pass() && finding.id == expect.violation);
-            unexpected = unexpected || !(also || (!expect.pass() && finding.id == expect.violation));
-        }
-        if (nondeterministic_) {
-            fmt::print("NONDET: a counterexample did not replay {} of {} times\n", replays, replays);
-            return exit_host;
-        }
-        if (unexpected) {
-            fmt::print("{} distinct finding{}\n", ledger_.total().findings.size(), ledger_.total().findings.size() == 1 ? "" : "s");
-            return 1;
-        }
-        if (!never_true_.empty() && never_true_.size() == 1 && !expect.pass() == false) {
-            fmt::print("VACUOUS: \"{}\" was never true\n", *never_true_.begin());
-            return 1;
-        }
-        if (!expect.pass() && !seen) {
-            fmt::print("unexpected pass: {} was expected to be found and was not\n", expect.violation);
-            return 1;
-        }
-        fmt::print("{}\n", !complete ? "INCOMPLETE" : expect.pass() ? "clean" : "as expected");
-        return complete ? 0 : 1;
-    }
-
     const SweepOptions& options_;
     CheckedSource source_;
     engine::SweepPlan plan_;
     std::uint64_t guest_;
+    Outputs outputs_;
     std::optional<Crew> crew_;  ///< of the main thread: a child dies with the thread that has started it
     Ledger ledger_;
     Progress progress_{options_.quiet};
@@ -310,8 +292,6 @@ class SweepRun {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> parts_;
     std::size_t next_ = 0;
     std::optional<Error> error_;
-    std::set<std::string> never_true_;
-    std::uint64_t answers_ = 0;
     bool nondeterministic_ = false;
 };
 
@@ -348,8 +328,7 @@ int sweep(const SweepOptions& options) {
         return report(checked.error());
     }
     if (!checked->problems.empty()) {
-        fmt::print(stderr, "{}Nothing was run.\n", scenario::render(checked->problems));
-        return exit_usage;
+        return refuse(checked->problems);
     }
     auto guest = x86::Elf::load(build_paths().guest);
     if (!guest) {
@@ -357,7 +336,9 @@ int sweep(const SweepOptions& options) {
     }
     for (const std::string& function : options.at) {
         if (!guest->find(function)) {
-            return report({ErrorKind::usage, fmt::format("--at {}: the guest has no such function", function)});
+            const auto meant = scenario::nearest(function, guest->names());
+            return report({ErrorKind::usage, fmt::format("--at {}: the guest has no such function{}", function,
+                                                         meant ? fmt::format("; did you mean \"{}\"?", *meant) : "")});
         }
     }
     const auto wanted = std::find_if(checked->good.begin(), checked->good.end(),
@@ -369,7 +350,11 @@ int sweep(const SweepOptions& options) {
     if (!plan) {
         return report(plan.error());
     }
-    auto code = SweepRun(options, *wanted, std::move(*plan), guest->build_hash()).go();
+    auto outputs = Outputs::open({.junit = options.files.junit, .html = options.files.html});
+    if (!outputs) {
+        return report(outputs.error());
+    }
+    auto code = SweepRun(options, *wanted, std::move(*plan), guest->build_hash(), std::move(*outputs)).go();
     return code ? *code : report(code.error());
 }
 

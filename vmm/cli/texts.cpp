@@ -138,7 +138,7 @@ int explain(const std::string& id, const std::string& scenarios) {
         }
     }
     if (!text) {
-        return report({ErrorKind::usage, fmt::format("{} is none of the invariants, claims or hazards; `list` with one of these words names them", id)});
+        return report({ErrorKind::usage, fmt::format("{} is none of the invariants, claims or hazards; ./rig list with one of these words names them", id)});
     }
     fmt::print("{}", *text);
     auto checked = check_sources({scenarios});
@@ -154,7 +154,8 @@ int explain(const std::string& id, const std::string& scenarios) {
         }
     }
     if (count == 0) {
-        fmt::print("  none; an invariant is examined in every run all the same, and `run --verbose` counts how often\n");
+        const bool invariant = oracle::explain(upper).has_value();
+        fmt::print("  none\n{}", invariant ? "An invariant is examined in every run all the same.\n" : "");
     }
     return 0;
 }

@@ -42,6 +42,7 @@ void Sweep::prepare_pairs() {
 Result<void> Sweep::seconds(std::size_t index, const Placement& first, Showing::How how, SweepResult& result) {
     const std::string after = first.word + ", then ";
     auto& pruned = cells_at(trunk_->boundaries()[index], result)[after + "any"].pruned;
+    result.map.note(index, after + "any", Fate::pruned);  // until one is placed
     if (how == Showing::How::failed) {
         ++pruned[by_finding];
         return {};

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "vmm/explore/sweep_result.hpp"
 #include "vmm/oracle/moment.hpp"
 #include "vmm/scenario/reading.hpp"
 
@@ -42,8 +44,8 @@ struct ViolationReport {
     std::string object;   ///< what it is about: "P2 of B"
     std::string text;     ///< what was seen, one sentence
     std::string where;    ///< "cpu0 thread B enter_from_user_mode+0x2e"
-    std::string step;     ///< the schedule step being executed
-    std::uint64_t stop = 0;
+    std::string step;     ///< the schedule step being executed; of a sweep, the decision that led to it
+    std::uint64_t stop = 0;  ///< 0: of a sweep, whose runs do not start at boot
     std::string picture;    ///< stacks, cache, reserve; several lines
     std::uint32_t line = 1;  ///< of the schedule step in the scenario file
     oracle::Moment moment;       ///< the stop at which it was seen
@@ -95,6 +97,7 @@ struct ScenarioResult {
     std::string reason;  ///< one sentence; empty for a plain pass
     std::string expected_id;
     std::vector<ViolationReport> violations;
+    std::string ending;  ///< where the run ended, and a picture of it, when it is not as expected and no violation has one
     std::vector<LandingReport> landings;
     std::vector<Examined> examined;
     std::vector<DepthReport> depths;
@@ -106,7 +109,8 @@ struct ScenarioResult {
     std::vector<std::string> steps;  ///< the schedule, as written
     std::size_t last_step = 0;       ///< index of the step in which the run ended
     Timeline timeline;               ///< empty unless asked for
-    std::string made_with;   ///< options of `run` without which the run would be another one
+    std::string made_with;             ///< options of `run` without which the run would be another one
+    std::optional<SweepResult> sweep;  ///< of a scenario with [explore]: a violation for each finding, in their order
     std::uint32_t line = 1;  ///< in `file`: of the schedule step at which the run ended
 };
 

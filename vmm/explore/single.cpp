@@ -86,6 +86,9 @@ Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario
     auto [verdict, reason] = judge(outcome, watch, scenario);
     result.verdict = verdict;
     result.reason = std::move(reason);
+    if (!as_expected(result.verdict) && result.violations.empty()) {
+        result.ending = fmt::format("at {}\n{}", watch.where(), watch.picture({}, true));
+    }
     if (recording.passes_too || result.verdict != Verdict::pass) {
         result.timeline = watch.take_timeline();
     }

@@ -26,6 +26,27 @@ std::uint64_t msr(const machine::CpuSnapshot& cpu, std::uint32_t index) {
     return found == cpu.msrs.end() ? 0 : found->value;
 }
 
+/// Of the map: what was put first, and whether something else behind it.
+std::string row_of(const std::vector<engine::Decision>& decisions) {
+    const auto* inject = std::get_if<engine::InjectAt>(&decisions.front().what);
+    const std::string first = inject != nullptr                                                          ? inject->event.text
+                              : std::get<engine::FailAllocation>(decisions.front().what).and_all_later ? "alloc-all"
+                                                                                                         : "alloc";
+    return decisions.size() == 1 ? first : first + ", then any";
+}
+
+Fate fate_of(Showing::How how) {
+    switch (how) {
+        case Showing::How::clean: return Fate::executed;
+        case Showing::How::rejoined: return Fate::rejoined;
+        case Showing::How::failed: return Fate::failed;
+        case Showing::How::off_schedule: return Fate::off_schedule;
+        case Showing::How::incomplete: return Fate::incomplete;
+        case Showing::How::late: return Fate::host_skipped;
+    }
+    return Fate::outside;
+}
+
 }  // namespace
 
 Sweep::Sweep(std::unique_ptr<Trunk> trunk, engine::SweepPlan plan, SweepChecks checks)
@@ -47,8 +68,8 @@ Result<std::unique_ptr<Sweep>> Sweep::prepare(const Bench& bench, const scenario
 }
 
 bool Sweep::in_window(const Boundary& boundary) const {
-    if (boundary.user_mode) {
-        return plan_.user_mode && plan_.functions.empty();
+    if (boundary.user_mode && !plan_.user_mode) {
+        return false;
     }
     return plan_.functions.empty() || std::find(plan_.functions.begin(), plan_.functions.end(), boundary.function) != plan_.functions.end();
 }
@@ -80,12 +101,15 @@ std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const
 
 Result<SweepResult> Sweep::run(std::uint64_t first, std::uint64_t count) {
     const auto start = std::chrono::steady_clock::now();
-    SweepResult result{.boundaries = boundaries(), .first = first, .ignored = Trunk::ignored(), .trunk_seconds = trunk_seconds_};
+    SweepResult result{.boundaries = boundaries(), .first = first, .map = SweepMap(first), .ignored = Trunk::ignored(), .trunk_seconds = trunk_seconds_};
     const std::uint64_t end = first >= boundaries() ? first : first + std::min(count, boundaries() - first);
     for (std::uint64_t i = first; i < end; ++i) {
         STACKRIG_TRY(sweep_boundary(i, result));
         ++result.count;
     }
+    const auto never_true = trunk_->watch().never_true();
+    result.all_met = !never_true;
+    result.unmet = never_true.value_or("");
     result.seconds = seconds_since(start);
     return result;
 }
@@ -97,7 +121,12 @@ std::map<std::string, Cell>& Sweep::cells_at(const Boundary& boundary, SweepResu
 Result<void> Sweep::sweep_boundary(std::size_t index, SweepResult& result) {
     const Boundary& boundary = trunk_->boundaries()[index];
     if (!in_window(boundary)) {
+        result.map.enter("");
         return {};
+    }
+    result.map.enter(scenario::render(place_of(boundary, trunk_->scenario().plan), trunk_->names()));
+    for (const engine::Event& event : plan_.events) {
+        result.map.note(index, event.text, Fate::not_applicable);  // until it is placed
     }
     const Boundary* const next = index + 1 < boundaries() ? &trunk_->boundaries()[index + 1] : nullptr;
     result.allocations += plan_.allocations && asked_here(boundary, next) ? 1 : 0;
@@ -169,6 +198,7 @@ Result<Showing::How> Sweep::place(const Boundary& from, std::size_t index, std::
     STACKRIG_TRY_ASSIGN(Showing ended, branch(second, result));
     const Showing::How how = ended.how;
     Sweep::count(ended, cell);
+    result.map.note(index, row_of(decisions), fate_of(how));
     record(std::move(ended), index, decisions, result);
     if (!second && checks_.repeat_every != 0 && ++branches_ % checks_.repeat_every == 0) {
         STACKRIG_TRY(repeat(decisions));
@@ -244,11 +274,15 @@ void Sweep::record(Showing ended, std::size_t index, const std::vector<engine::D
     }
     const auto known = std::find_if(result.findings.begin(), result.findings.end(),
                                     [&](const Finding& f) { return f.key() == ended.finding.key(); });
+    Finding& finding = known == result.findings.end() ? ended.finding : *known;
+    std::vector<std::uint64_t>& seen_at = finding.seen_at[row_of(decisions)];
+    if (seen_at.empty() || seen_at.back() != index) {
+        seen_at.push_back(index);
+    }
+    ++finding.count;
     if (known != result.findings.end()) {
-        ++known->count;
         return;
     }
-    ended.finding.count = 1;
     ended.finding.boundary = index;
     for (const engine::Decision& decision : decisions) {
         ended.finding.decisions.push_back(scenario::render(decision, trunk_->names()));

@@ -5,6 +5,21 @@
 #include <cctype>
 
 namespace stackrig::explore {
+namespace {
+
+using Boundaries = std::map<std::string, std::vector<std::uint64_t>>;
+
+Boundaries together(Boundaries a, const Boundaries& b) {
+    for (const auto& [row, boundaries] : b) {
+        std::vector<std::uint64_t>& all = a[row];
+        all.insert(all.end(), boundaries.begin(), boundaries.end());
+        std::sort(all.begin(), all.end());
+        all.erase(std::unique(all.begin(), all.end()), all.end());
+    }
+    return a;
+}
+
+}  // namespace
 
 void Cell::add(const Cell& other) {
     executed += other.executed;
@@ -47,7 +62,10 @@ void SweepResult::add(const SweepResult& other) {
     seconds += other.seconds;
     trunk_seconds = std::max(trunk_seconds, other.trunk_seconds);
     ignored = other.ignored;
+    all_met = all_met || other.all_met;
+    unmet = all_met ? "" : other.unmet;
     explore::add(coverage, other.coverage);
+    map.add(other.map);
     for (const Finding& finding : other.findings) {
         const auto known = std::find_if(findings.begin(), findings.end(), [&](const Finding& f) { return f.key() == finding.key(); });
         if (known == findings.end()) {
@@ -55,10 +73,12 @@ void SweepResult::add(const SweepResult& other) {
             continue;
         }
         const std::uint64_t total = known->count + finding.count;
+        auto seen_at = together(known->seen_at, finding.seen_at);
         if (finding.boundary < known->boundary) {
             *known = finding;  // whoever was first must not depend on how the work was shared out
         }
         known->count = total;
+        known->seen_at = std::move(seen_at);
     }
     std::sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) { return a.boundary < b.boundary; });
 }

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "vmm/explore/result.hpp"
+#include "vmm/explore/sweep_map.hpp"
 
 namespace stackrig::explore {
 
@@ -40,6 +40,8 @@ struct Finding {
     std::uint64_t trace_hash = 0;        ///< of the run that found it first
     std::uint64_t count = 0;             ///< placements that show it
     std::uint64_t boundary = 0;          ///< index of the first
+    std::map<std::string, std::vector<std::uint64_t>> seen_at;  ///< by row of the map: boundaries, in order
+    std::string file;                    ///< the counterexample, where one was written
 
     [[nodiscard]] std::string key() const { return verdict + "|" + id + "|" + object; }
 };
@@ -52,7 +54,10 @@ struct SweepResult {
     std::uint64_t stops = 0;       ///< shown and judged, the trunk's not counted
     std::uint64_t allocations = 0; ///< of the trunk
     Coverage coverage;
+    SweepMap map;
     std::vector<Finding> findings;
+    std::string unmet;             ///< a `sometimes` of the scenario that was not true in any run, this part's and those before it
+    bool all_met = false;          ///< there is none
     std::vector<std::string> ignored;  ///< by the comparison with the trunk
     double trunk_seconds = 0;
     double seconds = 0;            ///< of the branches

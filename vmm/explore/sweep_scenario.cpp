@@ -19,7 +19,7 @@ Cell total_of(const SweepResult& sweep) {
     return total;
 }
 
-Judged judge_sweep(const SweepResult& sweep, const Watch& watch, const scenario::Expectation& expect) {
+Judged judge_sweep(const SweepResult& sweep, const scenario::Expectation& expect) {
     const auto expected = [&](const Finding& f) {
         return (!expect.pass() && f.id == expect.violation) || std::find(expect.also.begin(), expect.also.end(), f.id) != expect.also.end();
     };
@@ -31,8 +31,11 @@ Judged judge_sweep(const SweepResult& sweep, const Watch& watch, const scenario:
     if (total.incomplete > 0) {
         return {Verdict::incomplete, fmt::format("{} placements ran out of their budget of stops. Raise max_stops in [run]", total.incomplete)};
     }
-    if (const auto unmet = watch.never_true()) {
-        return {Verdict::vacuous, fmt::format("\"{}\" was never true in any run", *unmet)};
+    if (total.host_skipped > 0) {
+        return {Verdict::incomplete, fmt::format("{} placements were not delivered exactly where they were meant to be, on this host", total.host_skipped)};
+    }
+    if (!sweep.all_met) {
+        return {Verdict::vacuous, fmt::format("\"{}\" was never true in any run", sweep.unmet)};
     }
     if (total.executed == 0) {
         return {Verdict::vacuous, "no placement could be executed: the window holds none that is applicable"};
@@ -46,31 +49,35 @@ Judged judge_sweep(const SweepResult& sweep, const Watch& watch, const scenario:
 
 }  // namespace
 
-Result<ScenarioResult> run_sweep(const Bench& bench, const scenario::Scenario& scenario) {
+ScenarioResult sweep_result(const scenario::Scenario& scenario, SweepResult sweep) {
     ScenarioResult result{.file = scenario.file, .name = scenario.title(), .why = scenario.why, .claims = scenario.claims,
                           .hazards = scenario.hazards, .reading = scenario.reading, .expected_id = scenario.expect.violation};
-    STACKRIG_TRY_ASSIGN(const auto sweep, Sweep::prepare(bench, scenario, *scenario.sweep, {}));
-    STACKRIG_TRY_ASSIGN(const SweepResult swept, sweep->run(0, sweep->boundaries()));
-    const Watch& watch = sweep->trunk().watch();
-    auto [verdict, reason] = judge_sweep(swept, watch, scenario.expect);
+    auto [verdict, reason] = judge_sweep(sweep, scenario.expect);
     result.verdict = verdict;
     result.reason = std::move(reason);
-    for (const Finding& finding : swept.findings) {
+    for (const Finding& finding : sweep.findings) {
         result.violations.push_back({finding.id.empty() ? finding.verdict : finding.id, finding.object, finding.text, finding.where,
-                                     finding.decisions.front(), 0, finding.picture});
+                                     fmt::format("{}", fmt::join(finding.decisions, "; ")), 0, finding.picture});
     }
+    result.stops = sweep.stops;
+    result.seconds = sweep.trunk_seconds + sweep.seconds;
+    result.sweep = std::move(sweep);
+    return result;
+}
+
+Result<ScenarioResult> run_sweep(const Bench& bench, const scenario::Scenario& scenario) {
+    STACKRIG_TRY_ASSIGN(const auto sweep, Sweep::prepare(bench, scenario, *scenario.sweep, {}));
+    STACKRIG_TRY_ASSIGN(SweepResult swept, sweep->run(0, sweep->boundaries()));
+    ScenarioResult result = sweep_result(scenario, std::move(swept));
+    const Watch& watch = sweep->trunk().watch();
     for (const oracle::Invariant& invariant : oracle::catalogue()) {
         const oracle::ExaminedCount count = watch.oracle().examined(invariant.inv);
         if (count.evaluated > 0) {
             result.examined.push_back({std::string(invariant.id), count.evaluated, count.applicable});
         }
     }
-    const Cell total = total_of(swept);
-    result.notes.push_back(fmt::format("swept {} boundaries in {} runs: {} placements executed, {} of them rejoined the run without events",
-                                       swept.count, swept.runs, total.executed, total.rejoined));
-    result.stops = swept.stops + sweep->trunk().outcome().stops;
+    result.stops += sweep->trunk().outcome().stops;
     result.trace_hash = sweep->trunk().outcome().trace_hash;
-    result.seconds = swept.trunk_seconds + swept.seconds;
     return result;
 }
 

@@ -11,4 +11,7 @@ namespace stackrig::explore {
 /// must be clean. Errors are the host's or the rig's.
 [[nodiscard]] Result<ScenarioResult> run_sweep(const Bench& bench, const scenario::Scenario& scenario);
 
+/// Of a sweep of the whole trunk, wherever its parts were run.
+[[nodiscard]] ScenarioResult sweep_result(const scenario::Scenario& scenario, SweepResult sweep);
+
 }  // namespace stackrig::explore

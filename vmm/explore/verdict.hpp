@@ -5,7 +5,6 @@
 
 #include "vmm/engine/runner.hpp"
 #include "vmm/explore/result.hpp"
-#include "vmm/explore/sweep_result.hpp"
 #include "vmm/explore/watch.hpp"
 #include "vmm/scenario/scenario.hpp"
 

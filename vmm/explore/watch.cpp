@@ -109,7 +109,7 @@ bool Watch::take(const oracle::Violation& violation) {
                                .stop = violation.stop,
                                .picture = picture(violation.threads, false),
                                .line = line_of(scenario_, violation.step),
-                               .moment = oracle::moment_of(oracle_.view(), oracle_.history(), symbolise_),
+                               .moment = oracle::moment_of(oracle_.view(), oracle_.history(), oracle_.translations().model(), symbolise_),
                                .before = before.cpu,
                                .before_stop = before.stop});
         violations_.back().moment.violated = {id};
@@ -136,7 +136,7 @@ void Watch::remember(const engine::Stop& stop, std::span<const oracle::Violation
         moments_.pop_front();
         ++left_out_;
     }
-    moments_.push_back(oracle::moment_of(oracle_.view(), oracle_.history(), symbolise_));
+    moments_.push_back(oracle::moment_of(oracle_.view(), oracle_.history(), oracle_.translations().model(), symbolise_));
     for (const oracle::Violation& violation : violations) {
         moments_.back().violated.emplace_back(violation.id);
     }

@@ -10,12 +10,6 @@
 namespace stackrig::host {
 namespace {
 
-Json finding_json(const explore::Finding& finding) {
-    explore::SweepResult one;
-    one.findings.push_back(finding);
-    return report::to_json(one).at("findings").front();
-}
-
 const char* name_of(explore::Showing::How how) {
     using How = explore::Showing::How;
     switch (how) {
@@ -91,10 +85,7 @@ Result<Json> ExploreRequests::sweep(const Json& request, const explore::Bench& b
     }
     STACKRIG_TRY_ASSIGN(const explore::SweepResult result,
                         sweep_->run(request.at("first").get<std::uint64_t>(), request.at("count").get<std::uint64_t>()));
-    Json answer = report::to_json(result);
-    const auto never = sweep_->trunk().watch().never_true();
-    answer["never_true"] = never ? Json(*never) : Json();
-    return answer;
+    return report::to_json(result);
 }
 
 Result<Json> ExploreRequests::replay(const Json& request, const explore::Bench& bench, const scenario::Scenario& scenario) {
@@ -105,7 +96,7 @@ Result<Json> ExploreRequests::replay(const Json& request, const explore::Bench& 
         STACKRIG_TRY_ASSIGN(const explore::Replayed again, explore::replay(bench, scenario));
         same += again.trace_hash == first.trace_hash && again.stops == first.stops && again.shown.finding.key() == first.shown.finding.key() ? 1 : 0;
     }
-    return Json{{"how", name_of(first.shown.how)}, {"finding", finding_json(first.shown.finding)}, {"runs", times}, {"same", same},
+    return Json{{"how", name_of(first.shown.how)}, {"finding", report::to_json(first.shown.finding)}, {"runs", times}, {"same", same},
                 {"stops", first.stops}, {"trace_hash", fmt::format("{:016x}", first.trace_hash)}, {"not_reached", first.not_reached},
                 {"trace", first.trace}};
 }
@@ -118,7 +109,7 @@ Result<Json> ExploreRequests::shrink(const explore::Bench& bench, const scenario
     for (const engine::Decision& decision : shrunk.decisions) {
         decisions.push_back(scenario::render(decision, names));
     }
-    return Json{{"decisions", decisions}, {"runs", shrunk.runs}, {"finding", finding_json(shrunk.shown.shown.finding)},
+    return Json{{"decisions", decisions}, {"runs", shrunk.runs}, {"finding", report::to_json(shrunk.shown.shown.finding)},
                 {"stops", shrunk.shown.stops}, {"trace_hash", fmt::format("{:016x}", shrunk.shown.trace_hash)}};
 }
 

@@ -69,8 +69,7 @@ constexpr Hazard all[] = {
     {"HZ-E5", "creating threads when memory is short, and many of them", ""},
     {"HZ-E6", "idle and boot stacks", ""},
     {"HZ-E7", "leaving with other registers than one came with", ""},
-    {"HZ-E8", "threads that never leave the kernel keep 16 KiB",
-     "A cost, no failure. `./rig bench` prints memory per thread for a crowd of them."},
+    {"HZ-E8", "threads that never leave the kernel keep 16 KiB", ""},
     {"HZ-F1", "unwinders and scanners walk over other threads' stacks", ""},
     {"HZ-F2", "the magic word at the end of the stack",
      "The guest kernel has no end-of-stack magic; an overflow is caught by the guard page (HZ-F4). In the scheme P3 changes with every "

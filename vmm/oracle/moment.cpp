@@ -2,6 +2,7 @@
 #include "vmm/oracle/moment.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 
 namespace stackrig::oracle {
 namespace {
@@ -66,6 +67,26 @@ MomentCpu cpu_moment(const View& view, const History& history, const CpuView& cp
     return out;
 }
 
+std::string whose(const View& view, SlotId slot) {
+    for (std::uint32_t id = 0; id < view.threads.size(); ++id) {
+        if (view.exists(ThreadId(id)) && view.thread(ThreadId(id)).slot == slot.value()) {
+            return std::string(name_of(view, ThreadId(id)));
+        }
+    }
+    return fmt::format("slot {}", slot.value());  // whoever had it is gone
+}
+
+std::vector<std::string> stale_on(const View& view, const TlbModel& tlb, CpuId cpu) {
+    std::vector<std::string> out;
+    for (const Stale& stale : tlb.all_stale()) {
+        if (stale.held_by(cpu)) {
+            out.push_back(fmt::format("P{} of {} -> {:#x}, {}", stale.page.page, whose(view, stale.page.slot), stale.frame.value(),
+                                      (stale.demand & only(cpu)) != 0 ? "used before" : "may have been filled ahead"));
+        }
+    }
+    return out;
+}
+
 MomentThread thread_moment(const View& view, const History& history, ThreadId t) {
     const abi::Thread& thread = view.thread(t);
     MomentThread out{.name = std::string(name_of(view, t)), .kind = kind_text(thread.kind), .state = state_text(thread),
@@ -121,7 +142,7 @@ Context context_of(const View& view, const History& history, const CpuView& cpu)
     return view.thread(*cpu.running).kind == abi::ThreadKind::idle ? Context::idle : on_thread_stack(history.thread(*cpu.running));
 }
 
-Moment moment_of(const View& view, const History& history, const std::function<std::string(Gva)>& symbol) {
+Moment moment_of(const View& view, const History& history, const TlbModel& tlb, const std::function<std::string(Gva)>& symbol) {
     Moment out{.stop = view.stop_index, .step = view.stop == nullptr ? 0 : view.stop->step, .cpu = view.stop_cpu.value(),
                .kind = kind_of(view.cause), .cause = cause_text(view.cause)};
     if (const auto* ipi = std::get_if<engine::IpiStop>(&view.cause)) {
@@ -132,6 +153,7 @@ Moment moment_of(const View& view, const History& history, const std::function<s
     }
     for (const CpuView& cpu : view.cpus) {
         out.cpus.push_back(cpu_moment(view, history, cpu, symbol));
+        out.cpus.back().stale = stale_on(view, tlb, cpu.regs.cpu);
     }
     for (std::uint32_t id = 0; id < view.threads.size(); ++id) {
         if (view.exists(ThreadId(id))) {

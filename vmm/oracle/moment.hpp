@@ -9,6 +9,7 @@
 
 #include "vmm/engine/stop.hpp"
 #include "vmm/oracle/history.hpp"
+#include "vmm/oracle/tlb.hpp"
 #include "vmm/oracle/words.hpp"
 #include "vmm/oracle/view.hpp"
 
@@ -62,6 +63,7 @@ struct MomentCpu {
     std::vector<std::uint32_t> cache;    ///< frame numbers; belief, like the two below
     std::vector<std::uint32_t> reserve;
     std::vector<std::uint32_t> hands;
+    std::vector<std::string> stale;  ///< translations its TLB may still hold: "P2 of B -> 0x155, used before"
     friend bool operator==(const MomentCpu&, const MomentCpu&) = default;
 };
 
@@ -80,6 +82,6 @@ struct Moment {
 };
 
 /// The stop that `view` shows. `symbol` as in PictureStyle.
-[[nodiscard]] Moment moment_of(const View& view, const History& history, const std::function<std::string(Gva)>& symbol);
+[[nodiscard]] Moment moment_of(const View& view, const History& history, const TlbModel& tlb, const std::function<std::string(Gva)>& symbol);
 
 }  // namespace stackrig::oracle

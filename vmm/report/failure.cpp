@@ -8,6 +8,7 @@
 #include "vmm/oracle/catalogue.hpp"
 #include "vmm/oracle/claims.hpp"
 #include "vmm/report/clean.hpp"
+#include "vmm/report/sweep.hpp"
 #include "vmm/report/text.hpp"
 #include "vmm/scenario/text.hpp"
 
@@ -72,7 +73,7 @@ const engine::CpuState* registers_of(const ViolationReport& v) {
 }
 
 std::string place_lines(const ViolationReport& v) {
-    std::string out = wrap(fmt::format("at stop {}, {}", v.stop, v.where), columns, 4);
+    std::string out = wrap(v.stop == 0 ? "at " + v.where : fmt::format("at stop {}, {}", v.stop, v.where), columns, 4);
     const engine::CpuState* regs = registers_of(v);
     if (const CodeLine* line = regs == nullptr ? nullptr : line_at(v.code, regs->rip.value())) {
         out += cut(fmt::format("    {}:{}: {}", line->file, line->line, line->source));
@@ -141,7 +142,7 @@ std::string violation_block(const ScenarioResult& r, const ViolationReport& v, c
     std::string out = "\n  " + paint.bad(v.id) + (inv ? fmt::format(" {}\n", oracle::invariant(*inv).title) : "\n");
     out += wrap(v.text, columns, 4);
     out += claim_lines(r, v) + place_lines(v);
-    out += wrap("during: " + v.step, columns, 4) + "\n";
+    out += wrap((v.stop == 0 ? "by: " : "during: ") + v.step, columns, 4) + "\n";
     return out + clean(v.picture);
 }
 
@@ -149,8 +150,8 @@ std::string violation_block(const ScenarioResult& r, const ViolationReport& v, c
 
 std::string replay_command(const ScenarioResult& r) {
     const std::string variant = variant_of(r);
-    return fmt::format("./rig run {}{}{}{} --verbose", shell_word(r.file), variant.empty() ? "" : " --variant " + shell_word(variant),
-                       r.made_with.empty() ? "" : " ", r.made_with);
+    return fmt::format("./rig {} {}{}{}{}", r.sweep ? "sweep" : "run", shell_word(r.file), variant.empty() ? "" : " --variant " + shell_word(variant),
+                       r.made_with.empty() ? "" : " " + r.made_with, r.sweep ? "" : " --verbose");
 }
 
 std::vector<const LandingReport*> landings_by_step(const ScenarioResult& r) {
@@ -198,6 +199,9 @@ std::string result_details(const ScenarioResult& r, const Paint& paint) {
     for (const ViolationReport& v : r.violations) {
         out += violation_block(r, v, paint);
     }
+    if (!r.ending.empty()) {
+        out += "\n" + clean(r.ending) + "\n";
+    }
     if (!r.violations.empty()) {
         out += "\n" + code_lines(r.violations.back(), paint) + register_lines(r.violations.back(), paint);
     }
@@ -207,6 +211,9 @@ std::string result_details(const ScenarioResult& r, const Paint& paint) {
     }
     for (const std::string& line : r.console) {
         out += wrap("guest: " + line, columns, 2);
+    }
+    if (r.sweep) {
+        out += "\n" + coverage_statement(*r.sweep);
     }
     out += fmt::format("  trace hash {:016x}; see it again:\n    {}\n", r.trace_hash, paint.strong(replay_command(r)));
     return out;

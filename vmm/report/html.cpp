@@ -12,6 +12,7 @@
 #include "vmm/report/json.hpp"
 #include "vmm/report/claims.hpp"
 #include "vmm/report/depths.hpp"
+#include "vmm/report/sweep.hpp"
 #include "vmm/report/text.hpp"
 
 namespace stackrig::report {
@@ -32,7 +33,7 @@ std::string script_json(const Json& json) {
 }
 
 bool wants_detail(const ScenarioResult& r) {
-    return !r.timeline.moments.empty() || !r.violations.empty() || (!explore::as_expected(r.verdict) && r.verdict != Verdict::skip);
+    return r.sweep || !r.timeline.moments.empty() || !r.violations.empty() || (!explore::as_expected(r.verdict) && r.verdict != Verdict::skip);
 }
 
 Json detail(const ScenarioResult& r) {
@@ -53,6 +54,12 @@ Json detail(const ScenarioResult& r) {
     out["hits"] = Json::array();
     for (const explore::LandingReport* landing : landings_by_step(r)) {
         out["hits"].push_back(landing == nullptr ? "" : landing->where);
+    }
+    if (r.sweep) {
+        out["sweep"]["statement"] = coverage_statement(*r.sweep);
+        for (const explore::Fate fate : explore::all_fates()) {
+            out["sweep"]["fates"][std::string(1, static_cast<char>(fate))] = explore::words_for(fate);
+        }
     }
     out["text"] = result_details(r);
     out["replay"] = replay_command(r);

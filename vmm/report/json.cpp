@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "vmm/report/moment_json.hpp"
+#include "vmm/report/sweep.hpp"
 
 namespace stackrig::explore {
 
@@ -110,6 +111,7 @@ Json summary_json(const explore::ScenarioResult& r) {
     json["verdict"] = explore::name_of(r.verdict);
     json["reason"] = r.reason;
     json["expected"] = r.expected_id;
+    json["ending"] = r.ending;
     json["landings"] = r.landings;
     json["examined"] = r.examined;
     json["depths"] = r.depths;
@@ -133,6 +135,9 @@ Json to_json(const explore::ScenarioResult& r) {
     if (!r.timeline.moments.empty()) {
         json["timeline"] = to_json(r.timeline);
     }
+    if (r.sweep) {
+        json["sweep"] = to_json(*r.sweep);
+    }
     return json;
 }
 
@@ -150,6 +155,7 @@ Result<explore::ScenarioResult> result_from_json(const Json& json) try {
     for (const Json& v : json.at("violations")) {
         r.violations.push_back(violation_from(v));
     }
+    json.at("ending").get_to(r.ending);
     json.at("landings").get_to(r.landings);
     json.at("examined").get_to(r.examined);
     json.at("depths").get_to(r.depths);
@@ -163,6 +169,9 @@ Result<explore::ScenarioResult> result_from_json(const Json& json) try {
     json.at("last_step").get_to(r.last_step);
     if (const auto timeline = json.find("timeline"); timeline != json.end()) {
         r.timeline = timeline_from_json(*timeline);
+    }
+    if (const auto sweep = json.find("sweep"); sweep != json.end()) {
+        r.sweep = sweep_from_json(*sweep).value();
     }
     return r;
 } catch (const std::exception& e) {

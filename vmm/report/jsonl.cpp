@@ -5,6 +5,7 @@
 #include <map>
 
 #include "vmm/report/failure.hpp"
+#include "vmm/report/sweep.hpp"
 #include "vmm/report/text.hpp"
 
 namespace stackrig::report {
@@ -56,8 +57,14 @@ void add_place(Json& line, const explore::ViolationReport& v) {
 }
 
 /// What was decided and where it hit, as far as the run went.
-Json decisions(const explore::ScenarioResult& r) {
+Json decisions(const explore::ScenarioResult& r, const explore::ViolationReport& v) {
     Json out = Json::array();
+    if (r.sweep) {
+        for (const std::string& decision : r.sweep->findings.at(static_cast<std::size_t>(&v - r.violations.data())).decisions) {
+            out.push_back({{"what", decision}});
+        }
+        return out;
+    }
     const std::vector<const explore::LandingReport*> landings = landings_by_step(r);
     for (std::size_t i = 0; i < landings.size(); ++i) {
         out.push_back({{"what", r.steps[i]}});
@@ -84,12 +91,23 @@ Json violation_line(const RunInfo& info, const explore::ScenarioResult& r, const
     line["step"] = v.step;
     line["event"] = r.landings.empty() ? "" : r.landings.back().event;
     add_place(line, v);
-    line["decisions"] = decisions(r);
+    line["decisions"] = decisions(r, v);
     line["trace_hash"] = fmt::format("{:016x}", r.trace_hash);
     line["guest_build"] = info.guest_build;
     line["schema"] = jsonl_version;
     line["replay"] = replay_command(r);
     line["picture"] = v.picture;
+    return line;
+}
+
+/// Of a sweep: one event in one function.
+Json coverage_line(const explore::ScenarioResult& r, const std::string& function, const std::string& event, const explore::Cell& cell) {
+    Json line = head("coverage");
+    line["scenario"] = r.name;
+    line["window"] = function;
+    line["kind"] = event;
+    line["placements"] = cell.placements();
+    line.update(to_json(cell));
     return line;
 }
 
@@ -110,6 +128,11 @@ std::string jsonl_result(const RunInfo& info, const explore::ScenarioResult& r) 
     std::string out = json_line(run_line(r));
     for (const explore::ViolationReport& v : r.violations) {
         out += json_line(violation_line(info, r, v));
+    }
+    for (const auto& [function, cells] : r.sweep ? r.sweep->coverage : explore::Coverage()) {
+        for (const auto& [event, cell] : cells) {
+            out += json_line(coverage_line(r, function, event, cell));
+        }
     }
     return out;
 }

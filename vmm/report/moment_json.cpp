@@ -20,7 +20,7 @@ std::uint64_t unhex(const Json& json) { return std::stoull(json.get_ref<const st
 Json cpu_json(const MomentCpu& cpu) {
     return {{"regs", to_json(cpu.regs)}, {"context", oracle::name_of(cpu.context)}, {"symbol", cpu.symbol}, {"stack", cpu.stack},
             {"thread", cpu.thread},      {"doing", cpu.doing},                      {"cache", cpu.cache},   {"reserve", cpu.reserve},
-            {"hands", cpu.hands}};
+            {"hands", cpu.hands},        {"stale", cpu.stale}};
 }
 
 Context context_named(const std::string& name) {
@@ -41,6 +41,7 @@ MomentCpu cpu_from(const Json& json) {
     json.at("cache").get_to(cpu.cache);
     json.at("reserve").get_to(cpu.reserve);
     json.at("hands").get_to(cpu.hands);
+    json.at("stale").get_to(cpu.stale);
     return cpu;
 }
 

@@ -15,11 +15,6 @@ using explore::SweepResult;
 
 constexpr std::size_t width = 72;
 
-Json to_json(const Cell& cell) {
-    return {{"executed", cell.executed}, {"rejoined", cell.rejoined}, {"off_schedule", cell.off_schedule},
-            {"incomplete", cell.incomplete}, {"host_skipped", cell.host_skipped}, {"na", cell.not_applicable}, {"pruned", cell.pruned}};
-}
-
 Cell cell_from_json(const Json& json) {
     Cell cell;
     json.at("executed").get_to(cell.executed);
@@ -30,27 +25,6 @@ Cell cell_from_json(const Json& json) {
     json.at("na").get_to(cell.not_applicable);
     json.at("pruned").get_to(cell.pruned);
     return cell;
-}
-
-Json to_json(const Finding& f) {
-    return {{"verdict", f.verdict}, {"invariant", f.id}, {"object", f.object}, {"text", f.text}, {"where", f.where},
-            {"picture", f.picture}, {"decisions", f.decisions}, {"trace_hash", fmt::format("{:016x}", f.trace_hash)},
-            {"count", f.count}, {"boundary", f.boundary}};
-}
-
-Finding finding_from_json(const Json& json) {
-    Finding f;
-    json.at("verdict").get_to(f.verdict);
-    json.at("invariant").get_to(f.id);
-    json.at("object").get_to(f.object);
-    json.at("text").get_to(f.text);
-    json.at("where").get_to(f.where);
-    json.at("picture").get_to(f.picture);
-    json.at("decisions").get_to(f.decisions);
-    f.trace_hash = std::stoull(json.at("trace_hash").get<std::string>(), nullptr, 16);
-    json.at("count").get_to(f.count);
-    json.at("boundary").get_to(f.boundary);
-    return f;
 }
 
 std::uint64_t sum(const std::map<std::string, std::uint64_t>& counts) {
@@ -88,14 +62,17 @@ std::string event_rows(const std::map<std::string, Cell>& totals) {
     return out;
 }
 
+/// `what` beside `head`, as many lines as it takes.
+std::string beside(const std::string& head, const std::string& what) { return head + wrap(what, width, head.size()).substr(head.size()); }
+
 std::string reasons(const std::map<std::string, Cell>& totals) {
     std::string out;
     for (const auto& [event, cell] : totals) {
         for (const auto& [reason, count] : cell.not_applicable) {
-            out += fmt::format("  n/a      {:>7}  {:<8} {}\n", count, event, reason);
+            out += beside(fmt::format("  n/a      {:>7}  {:<8} ", count, event), reason);
         }
         for (const auto& [rule, count] : cell.pruned) {
-            out += fmt::format("  pruned   {:>7}  {:<8} {}\n", count, event, rule);
+            out += beside(fmt::format("  pruned   {:>7}  {:<8} ", count, event), rule);
         }
     }
     return out;
@@ -107,8 +84,9 @@ std::string gaps(const SweepResult& result) {
     for (const auto& [function, cells] : result.coverage) {
         for (const auto& [event, cell] : cells) {
             if (cell.host_skipped + cell.incomplete > 0) {
-                out += fmt::format("  not executed: {} of {} in {} ({} skipped by the host, {} out of budget)\n",
-                                   cell.host_skipped + cell.incomplete, event, function, cell.host_skipped, cell.incomplete);
+                out += wrap(fmt::format("not executed: {} of {} in {} ({} skipped by the host, {} out of budget)", cell.host_skipped + cell.incomplete,
+                                        event, function, cell.host_skipped, cell.incomplete),
+                            width, 2);
             }
         }
     }
@@ -116,6 +94,34 @@ std::string gaps(const SweepResult& result) {
 }
 
 }  // namespace
+
+Json to_json(const Cell& cell) {
+    return {{"executed", cell.executed}, {"rejoined", cell.rejoined}, {"off_schedule", cell.off_schedule},
+            {"incomplete", cell.incomplete}, {"host_skipped", cell.host_skipped}, {"na", cell.not_applicable}, {"pruned", cell.pruned}};
+}
+
+Json to_json(const Finding& f) {
+    return {{"verdict", f.verdict}, {"invariant", f.id}, {"object", f.object}, {"text", f.text}, {"where", f.where},
+            {"picture", f.picture}, {"decisions", f.decisions}, {"trace_hash", fmt::format("{:016x}", f.trace_hash)},
+            {"count", f.count}, {"boundary", f.boundary}, {"seen_at", f.seen_at}, {"file", f.file}};
+}
+
+Finding finding_from_json(const Json& json) {
+    Finding f;
+    json.at("verdict").get_to(f.verdict);
+    json.at("invariant").get_to(f.id);
+    json.at("object").get_to(f.object);
+    json.at("text").get_to(f.text);
+    json.at("where").get_to(f.where);
+    json.at("picture").get_to(f.picture);
+    json.at("decisions").get_to(f.decisions);
+    f.trace_hash = std::stoull(json.at("trace_hash").get<std::string>(), nullptr, 16);
+    json.at("count").get_to(f.count);
+    json.at("boundary").get_to(f.boundary);
+    json.at("seen_at").get_to(f.seen_at);
+    json.at("file").get_to(f.file);
+    return f;
+}
 
 Json to_json(const SweepResult& r) {
     Json coverage = Json::object();
@@ -129,7 +135,8 @@ Json to_json(const SweepResult& r) {
         findings.push_back(to_json(finding));
     }
     return {{"boundaries", r.boundaries}, {"first", r.first}, {"count", r.count}, {"runs", r.runs}, {"stops", r.stops},
-            {"allocations", r.allocations}, {"coverage", coverage}, {"findings", findings}, {"ignored", r.ignored},
+            {"allocations", r.allocations}, {"coverage", coverage}, {"places", r.map.places()}, {"map", r.map.rows()}, {"findings", findings},
+            {"unmet", r.unmet}, {"all_met", r.all_met}, {"ignored", r.ignored},
             {"trunk_seconds", r.trunk_seconds}, {"seconds", r.seconds}};
 }
 
@@ -141,6 +148,8 @@ Result<SweepResult> sweep_from_json(const Json& json) try {
     json.at("runs").get_to(r.runs);
     json.at("stops").get_to(r.stops);
     json.at("allocations").get_to(r.allocations);
+    json.at("unmet").get_to(r.unmet);
+    json.at("all_met").get_to(r.all_met);
     json.at("ignored").get_to(r.ignored);
     json.at("trunk_seconds").get_to(r.trunk_seconds);
     json.at("seconds").get_to(r.seconds);
@@ -149,6 +158,8 @@ Result<SweepResult> sweep_from_json(const Json& json) try {
             r.coverage[function][event] = cell_from_json(cell);
         }
     }
+    r.map = explore::SweepMap(r.first);
+    r.map.set(json.at("places"), json.at("map"));
     for (const Json& finding : json.at("findings")) {
         r.findings.push_back(finding_from_json(finding));
     }
@@ -167,13 +178,15 @@ double executed_percent(const SweepResult& result) {
     return executed + missed == 0 ? 100 : 100.0 * static_cast<double>(executed) / static_cast<double>(executed + missed);
 }
 
-std::string coverage_statement(const SweepResult& result, bool complete) {
+std::string coverage_statement(const SweepResult& result) {
     const auto totals = by_event(result);
-    std::string out = fmt::format("Covered: {} of {} boundaries of the run, {} functions, {} runs, {} stops judged\n", result.count, result.boundaries,
-                                  result.coverage.size(), result.runs, result.stops);
+    std::string out = wrap(fmt::format("Covered: {} of {} boundaries of the run, {} functions, {} runs, {} stops judged", result.count,
+                                       result.boundaries, result.coverage.size(), result.runs, result.stops),
+                           width, 0);
     out += event_rows(totals) + reasons(totals) + gaps(result);
-    out += fmt::format("  {:.1f} % of the applicable placements were executed{}.\n", executed_percent(result),
-                       complete ? "" : "; INCOMPLETE: not every boundary was swept");
+    out += wrap(fmt::format("{:.1f} % of the applicable placements were executed{}.", executed_percent(result),
+                            result.count == result.boundaries ? "" : "; INCOMPLETE: not every boundary was swept"),
+                width, 2);
     const bool pairs = std::any_of(totals.begin(), totals.end(), [](const auto& row) { return row.first.find(", then ") != std::string::npos; });
     std::string meaning = fmt::format("These are {} on the path that the scenario takes without any event, in the guest's kernel and user code, "
                                       "with sequentially consistent memory. {} events, other paths and other programs are not covered. A branch "
@@ -187,12 +200,12 @@ std::string coverage_statement(const SweepResult& result, bool complete) {
 }
 
 std::string finding_text(const Finding& finding) {
-    std::string out = fmt::format("{} {}{}{}\n", finding.verdict, finding.id, finding.object.empty() ? "" : ": " + finding.object,
+    std::string out = fmt::format("{}{}{}{}\n", finding.verdict, finding.id.empty() ? "" : " " + finding.id,
+                                  finding.object.empty() ? "" : ": " + finding.object,
                                   finding.count > 1 ? fmt::format("  ({} placements)", finding.count) : "");
-    out += wrap(finding.text, width, 2);
-    out += fmt::format("  at {}\n", finding.where);
+    out += wrap(finding.text, width, 2) + wrap("at " + finding.where, width, 2);
     for (const std::string& decision : finding.decisions) {
-        out += fmt::format("  decision: {}\n", decision);
+        out += wrap("decision: " + decision, width, 2);
     }
     return out;
 }

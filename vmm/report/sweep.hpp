@@ -10,12 +10,15 @@
 namespace stackrig::report {
 
 [[nodiscard]] Json to_json(const explore::SweepResult& result);
+[[nodiscard]] Json to_json(const explore::Cell& cell);
+[[nodiscard]] Json to_json(const explore::Finding& finding);
+[[nodiscard]] explore::Finding finding_from_json(const Json& json);  // throws what the library throws
 /// The inverse; an error names what is missing or of another type.
 [[nodiscard]] Result<explore::SweepResult> sweep_from_json(const Json& json);
 
 /// What was covered and what was not, per event in total and per function where something is left; the bounds, what the
-/// comparison ignores, and what a clean sweep means. `complete`: every boundary of the trunk was swept.
-[[nodiscard]] std::string coverage_statement(const explore::SweepResult& result, bool complete);
+/// comparison ignores, and what a clean sweep means.
+[[nodiscard]] std::string coverage_statement(const explore::SweepResult& result);
 
 /// One finding: what, where, how often, the decisions; at most 72 columns outside of pictures.
 [[nodiscard]] std::string finding_text(const explore::Finding& finding);

@@ -84,11 +84,11 @@ std::string summary(const std::vector<ScenarioResult>& results) {
     for (const ScenarioResult& r : results) {
         stops += r.stops;
     }
+    const std::uint64_t examined = examined_total(results);  // nothing is known of what the workers of a sweep examined
     return fmt::format("{} scenario{}: {}\n", results.size(), results.size() == 1 ? "" : "s", fmt::join(parts, ", ")) +
-           wrap(fmt::format("{} stops; {} times an invariant had something to examine. A pass supports the scheme in this "
-                            "model kernel, for the events, places and CPUs that the scenarios name, with sequentially "
-                            "consistent memory; it says nothing about other schedules.",
-                            stops, examined_total(results)),
+           wrap(fmt::format("{} stops{}. A pass supports the scheme in this model kernel, for the events, places and CPUs that the "
+                            "scenarios name, with sequentially consistent memory; it says nothing about other schedules.",
+                            stops, examined == 0 ? "" : fmt::format("; {} times an invariant had something to examine", examined)),
                 columns, 0);
 }
 

@@ -71,6 +71,8 @@ void Loader::explore() {
     engine::SweepPlan plan;
     if (!sweep->has("events")) {
         sweep->missing("events", fmt::format("one or more of {}", fmt::join(sweep_words(), ", ")));
+    } else if (const Value& events = sweep->value().member("events")->value; events.kind == Value::Kind::array && events.items.empty()) {
+        sweep->error(events.span, "there is nothing to sweep", fmt::format("one or more of {}", fmt::join(sweep_words(), ", ")));
     }
     for (const Value* item : sweep->strings("events")) {
         if (item->text.text == "alloc") {

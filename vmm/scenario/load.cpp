@@ -2,8 +2,6 @@
 // names.
 #include <fmt/format.h>
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <optional>
 
 #include "guest/abi/state.hpp"
@@ -365,28 +363,6 @@ Checked check(std::string_view text, std::string file, const SymbolSource& symbo
         scenario.file = source.file();
     }
     return scenarios;
-}
-
-Checked load(const std::filesystem::path& path, const SymbolSource& symbols) {
-    const auto unreadable = [&](int err) {
-        return tl::make_unexpected(
-            Diagnostics{{path.string(), 0, 0, 0, fmt::format("cannot read it: {}", errno_text(err)),
-                         "name a scenario file, for instance one below scenarios/", ""}});
-    };
-    std::error_code status;
-    if (std::filesystem::is_directory(path, status)) {
-        return unreadable(EISDIR);
-    }
-    errno = 0;
-    std::ifstream in(path, std::ios::binary);
-    if (!in) {
-        return unreadable(errno);
-    }
-    const std::string text{std::istreambuf_iterator<char>(in), {}};
-    if (in.bad()) {
-        return unreadable(EIO);
-    }
-    return check(text, path.string(), symbols);
 }
 
 Names names_of(const Scenario& scenario, const SymbolSource& symbols) {

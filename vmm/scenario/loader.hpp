@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,7 @@ class Loader {
     Reporter& reporter_;
     Names names_;
     Scenario scenario_;
+    std::set<std::size_t> of_unknown_kind_;  // threads, by index
 };
 
 /// The sentence of a TOML string.

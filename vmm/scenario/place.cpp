@@ -165,8 +165,6 @@ class PlaceBuilder {
         const std::size_t steps = context_.names.steps;
         if (scheduled_) {
             inspect_only(node);
-        } else if (steps == 0) {
-            fail(node, "there is no such step: the schedule is empty");
         } else {
             occurrence_from(node.children.front(), "a step", steps);
         }

@@ -2,7 +2,6 @@
 // checked.
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -65,9 +64,6 @@ using Checked = tl::expected<std::vector<Scenario>, Diagnostics>;
 /// Checks a file's text against the guest's symbols. Reports every problem at once. `file` is only a name
 /// here.
 [[nodiscard]] Checked check(std::string_view text, std::string file, const SymbolSource& symbols);
-
-/// Reads and checks a file; one that cannot be read gives a Diagnostic with line 0 and the errno name.
-[[nodiscard]] Checked load(const std::filesystem::path& path, const SymbolSource& symbols);
 
 /// The words of `events` in a sweep, and the event that each stands for ("alloc" is none).
 [[nodiscard]] const std::vector<std::string>& sweep_words();

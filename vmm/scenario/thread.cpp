@@ -80,7 +80,11 @@ void Loader::thread(const Member& member) {
     engine::ThreadPlan plan;
     plan.name = member.key;
     constexpr abi::ThreadKind kinds[] = {abi::ThreadKind::user, abi::ThreadKind::kthread, abi::ThreadKind::worker};
-    plan.kind = kinds[table.choice("kind", {"user", "kthread", "worker"}).value_or(0)];
+    const auto kind = table.choice("kind", {"user", "kthread", "worker"});
+    if (table.has("kind") && !kind) {
+        of_unknown_kind_.insert(scenario_.plan.threads.size());
+    }
+    plan.kind = kinds[kind.value_or(0)];
     plan.priority = static_cast<std::uint32_t>(table.integer("priority", 0, most_important).value_or(0));
     plan.forked = table.boolean("forked").value_or(false);
     plan.cpu = CpuId(static_cast<std::uint32_t>(table.integer("cpu", 0, names_.cpus - 1).value_or(0)));
@@ -102,7 +106,8 @@ void Loader::program(const Table& table, std::size_t index) {
     std::vector<std::optional<abi::Op>> ops;
     abi::ThreadKind kind = plan.kind;
     for (const Value* sentence : sentences) {
-        ops.push_back(read_operation(piece_of(*sentence), kind, names_, reporter_));
+        // What a thread may do depends on its kind: of an unknown one nothing is said.
+        ops.push_back(of_unknown_kind_.contains(index) ? std::nullopt : read_operation(piece_of(*sentence), kind, names_, reporter_));
         if (ops.back() && ops.back()->kind == abi::OpKind::exec) {
             kind = abi::ThreadKind::user;  // what follows runs in user mode
         }

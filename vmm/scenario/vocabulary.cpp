@@ -102,7 +102,7 @@ const IdList& hazards() {
 
 const IdList& checks() {
     static const IdList list = [] {
-        IdList out{"check", "`stackrig explain` lists them", {}, {}};
+        IdList out{"check", "./rig list invariants names them", {}, {}};
         for (const oracle::Invariant& invariant : oracle::catalogue()) {
             out.ids.emplace_back(invariant.id);
         }

@@ -1,4 +1,5 @@
 // Parts of sweeps add up, findings travel, counterexamples are scenarios, and the subset search is 1-minimal.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,6 +24,11 @@ Finding finding(const char* id, std::uint64_t boundary, std::uint64_t count) {
 SweepResult part(std::uint64_t first, std::uint64_t count) {
     SweepResult r{.boundaries = 100, .first = first, .count = count, .runs = 3, .stops = 7};
     r.coverage["enter"]["nmi"] = {.executed = 2, .rejoined = 1, .not_applicable = {{"IF=0", 4}}, .pruned = {{"P1", 1}}};
+    r.map = explore::SweepMap(first);
+    for (std::uint64_t i = first; i < first + count; ++i) {
+        r.map.enter(i % 10 == 9 ? "" : fmt::format("A enter+0x{:x}", i));
+        r.map.note(i, "nmi", i % 2 == 0 ? explore::Fate::rejoined : explore::Fate::not_applicable);
+    }
     r.ignored = {"nothing"};
     return r;
 }
@@ -30,8 +36,12 @@ SweepResult part(std::uint64_t first, std::uint64_t count) {
 TEST(SweepParts, AddUpWhateverTheOrder) {
     SweepResult a = part(0, 50);
     a.findings = {finding("INV-19", 40, 2)};
+    a.findings[0].seen_at = {{"nmi", {40, 42}}};
     SweepResult b = part(50, 50);
     b.findings = {finding("INV-19", 60, 3), finding("INV-4", 55, 1)};
+    b.findings[0].seen_at = {{"irq", {60}}, {"nmi", {60, 61}}};
+    b.unmet = "never";
+    a.all_met = true;
     SweepResult forward;
     forward.add(a);
     forward.add(b);
@@ -47,6 +57,12 @@ TEST(SweepParts, AddUpWhateverTheOrder) {
         EXPECT_EQ(r.findings[0].id, "INV-19");
         EXPECT_EQ(r.findings[0].boundary, 40u) << "the first placement, not the first part that came in";
         EXPECT_EQ(r.findings[0].count, 5u);
+        EXPECT_EQ(r.findings[0].seen_at, (std::map<std::string, std::vector<std::uint64_t>>{{"irq", {60}}, {"nmi", {40, 42, 60, 61}}}));
+        EXPECT_TRUE(r.all_met) << "one part has seen it";
+        ASSERT_EQ(r.map.places().size(), 100u);
+        EXPECT_EQ(r.map.places()[58], "A enter+0x3a");
+        EXPECT_EQ(r.map.places()[59], "");
+        EXPECT_EQ(r.map.rows().at("nmi").substr(48, 4), "r-r-");
     }
 }
 
@@ -62,16 +78,32 @@ TEST(SweepParts, SurviveTheStream) {
     EXPECT_FALSE(report::sweep_from_json(broken));
 }
 
+TEST(SweepMap, KeepsTheWorstOfAPlaceAndNothingElsewhere) {
+    using explore::Fate;
+    explore::SweepMap map(10);
+    map.enter("A x");
+    map.enter("A y");
+    map.note(11, "nmi, then any", Fate::pruned);
+    map.note(11, "nmi, then any", Fate::failed);
+    map.note(11, "nmi, then any", Fate::rejoined);
+    map.note(12, "nmi", Fate::failed);
+    map.note(9, "nmi", Fate::failed);
+    EXPECT_EQ(map.rows(), (std::map<std::string, std::string>{{"nmi, then any", " F"}}));
+    for (const Fate fate : explore::all_fates()) {
+        EXPECT_STRNE(explore::words_for(fate), "?");
+    }
+}
+
 TEST(SweepStatement, SaysWhatIsMissing) {
     SweepResult r = part(0, 90);
     r.coverage["exit"]["nmi"] = {.executed = 3, .incomplete = 1, .host_skipped = 2};
-    const std::string text = report::coverage_statement(r, false);
+    const std::string text = report::coverage_statement(r);
     EXPECT_NE(text.find("90 of 100 boundaries"), std::string::npos) << text;
-    EXPECT_NE(text.find("not executed: 3 of nmi in exit (2 skipped by the host, 1 out of budget)"), std::string::npos) << text;
+    EXPECT_NE(text.find("not executed: 3 of nmi in exit (2 skipped by the host, 1 out of\n  budget)"), std::string::npos) << text;
     EXPECT_NE(text.find("62.5 %"), std::string::npos) << text;
     EXPECT_NE(text.find("INCOMPLETE"), std::string::npos) << text;
     EXPECT_NE(text.find("IF=0"), std::string::npos) << text;
-    EXPECT_EQ(report::coverage_statement(part(0, 100), true).find("INCOMPLETE"), std::string::npos);
+    EXPECT_EQ(report::coverage_statement(part(0, 100)).find("INCOMPLETE"), std::string::npos);
     EXPECT_EQ(report::executed_percent(SweepResult{}), 100);
 }
 

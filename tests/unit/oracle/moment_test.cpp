@@ -9,7 +9,7 @@ namespace stackrig::oracle::test {
 namespace {
 
 std::string symbol(Gva) { return "f+0x1"; }
-Moment now(const Rig& r) { return moment_of(r.oracle.view(), r.oracle.history(), symbol); }
+Moment now(const Rig& r) { return moment_of(r.oracle.view(), r.oracle.history(), r.oracle.translations().model(), symbol); }
 
 TEST(MomentTest, PagesOwnersAndStacksFollowTheRun) {
     Rig r({.cache = 0, .free = 0}, "INV-19");
@@ -35,6 +35,22 @@ TEST(MomentTest, PagesOwnersAndStacksFollowTheRun) {
     EXPECT_EQ(m.threads.at(r.g.b).pages[1].pte & 1, 0u);
     EXPECT_EQ(m.threads.at(r.g.b).pages[1].owner, "");
     EXPECT_EQ(m.threads.at(r.g.b).cpu, -1);
+}
+
+TEST(MomentTest, WhatATlbMayStillHoldIsNamedUntilItIsFlushed) {
+    Rig r;
+    r.boot_to_user();
+    r.enter(r.g.a, Entry::timer);
+    r.in_kernel(r.g.a, false, 9000);
+    r.boundary();
+    EXPECT_TRUE(now(r).cpus[0].stale.empty()) << "mapped and used: right, not stale";
+    r.exit(r.g.a);
+    const std::vector<std::string> held = now(r).cpus[0].stale;
+    ASSERT_EQ(held.size(), 3u);
+    EXPECT_TRUE(held[0].starts_with("P1 of A -> 0x") && held[0].ends_with(", used before")) << held[0];
+    EXPECT_TRUE(held[2].ends_with(", may have been filled ahead")) << held[2];
+    r.mark(Mark::flush, static_cast<std::uint64_t>(abi::FlushKind::all), 0, 0);
+    EXPECT_TRUE(now(r).cpus[0].stale.empty());
 }
 
 TEST(MomentTest, EveryCpuHasAContextOfItsOwn) {

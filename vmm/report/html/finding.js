@@ -14,6 +14,7 @@ function cpuCard(cpu, before) {
     h("h3", {}, `cpu${regs.cpu}`, h("span", {class: `chip ctx c-${cpu.context}`}, contexts[cpu.context])),
     pairs([["thread", `${cpu.thread || "nobody known"}${cpu.doing ? ", " + cpu.doing : ""}`], ["next", h("code", {}, cpu.symbol)], ["stack", cpu.stack],
       ["IF", interruptsOn(cpu) ? "1: takes interrupts" : "0: interrupts off"], regs.nmi_masked && ["NMI", "masked"],
+      ["TLB", cpu.stale.length ? cpu.stale.map((line) => h("span", {class: "stale"}, "may hold " + line)) : "holds nothing stale"],
       ["cache", frames(cpu.cache)], ["reserve", frames(cpu.reserve)], cpu.hands.length > 0 && ["hands", frames(cpu.hands)]]),
     h("details", {}, h("summary", {}, "registers"),
       h("div", {class: "regs"}, value("rip", regs.rip, changed("rip")), registerNames.map((name, i) => value(name, regs.gpr[i], changed("gpr", i))),
@@ -75,7 +76,8 @@ class Finding {
     this.r = r;
     this.now = h("p", {class: "now", "aria-live": "polite"});
     this.state = h("div", {class: "state"});
-    this.element = h("article", {class: "card finding"}, this.head(), this.history(), this.codes(), this.foot());
+    this.sweep = r.sweep ? new SweepView(r) : null;
+    this.element = h("article", {class: "card finding"}, this.head(), this.sweep ? this.sweep.element : "", this.history(), this.codes(), this.foot());
     if (this.moments) this.select(this.moments.violation);
   }
 
@@ -83,7 +85,7 @@ class Finding {
     const r = this.r;
     return [h("header", {}, h("h3", {}, r.name), chip(kindOf(r.verdict), r.verdict), h("span", {class: "small mono"}, r.file)),
       r.reason && h("p", {class: "seen"}, r.reason), h("p", {class: "lede small"}, r.why),
-      r.violations.map((v) => h("div", {class: "invariant"},
+      !this.sweep && r.violations.map((v) => h("div", {class: "invariant"},
         h("p", {class: "seen"}, h("b", {class: "changed"}, v.id), v.title ? ` ${v.title}. ` : " ", v.text),
         v.sentence && h("blockquote", {}, v.sentence),
         h("p", {class: "small"}, `At stop ${v.stop}, ${v.where}, during “${v.step}”.`)))];
@@ -120,7 +122,14 @@ class Finding {
     this.state.replaceChildren(...m.cpus.map((cpu, c) => cpuCard(cpu, before && before.cpus[c])), ...m.threads.filter((t) => t.kind !== "idle").map(threadCard));
   }
 
+  /// Widths are known only now: scrolls to what is selected.
+  attached() {
+    if (this.sweep) this.sweep.attached();
+    else if (this.moments) this.select(this.at);
+  }
+
   key(event) {
+    if (this.sweep) return this.sweep.key(event);
     if (!this.moments) return false;
     const jumps = {ArrowLeft: () => this.at - 1, ArrowRight: () => this.at + 1, Home: () => 0, End: () => this.moments.list.length - 1,
       e: () => this.next((m) => m.kind === "event"), x: () => this.moments.violation};
@@ -145,7 +154,7 @@ class Finding {
       const first = this.moments ? this.moments.list.findIndex((m) => m.step === i) : -1;
       return h("li", {class: i >= r.hits.length ? "off" : null}, first >= 0 ? h("button", {type: "button", onclick: () => this.select(first)}, text) : h("code", {}, text), h("span", {class: "small"}, hit));
     });
-    return [h("h4", {}, "Decisions"), h("ol", {class: "steps"}, steps),
+    return [steps.length > 0 && [h("h4", {}, "Decisions"), h("ol", {class: "steps"}, steps)],
       r.notes.length > 0 && [h("h4", {}, "Noticed on the way"), r.notes.map((n) => h("p", {class: "small"}, n))],
       r.console.length > 0 && [h("h4", {}, "The guest said"), r.console.map((line) => h("p", {class: "small mono"}, line))],
       h("h4", {}, "See it again"), h("div", {class: "replay"}, h("code", {}, r.replay), copyButton(r.replay)),

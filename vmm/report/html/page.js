@@ -53,7 +53,7 @@ function showFinding(name, scroll) {
   if (!entry.view) entry.view = new Finding(entry.result);
   shown = entry.view;
   byId("finding").replaceChildren(entry.view.element);
-  if (entry.view.moments) entry.view.select(entry.view.at);
+  entry.view.attached();
   for (const [other, {button}] of findings) button.setAttribute("aria-current", String(other === name));
   if (scroll) byId("findings").scrollIntoView();
 }

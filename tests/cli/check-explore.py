@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""From a sweep to its counterexample and back: what sweep, replay, shrink and soak say and write, on the host that would be used.
+
+Usage: check-explore.py STACKRIG SOURCE_ROOT
+"""
+import json
+import os
+import pathlib
+import pty
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree as ElementTree
+
+ROOT = sys.argv.pop()
+STACKRIG = os.path.abspath(sys.argv.pop())
+SWEPT = "scenarios/explore/sweep-literal-sleeper-holds-the-cache.toml"
+
+
+def rig(*arguments):
+    return subprocess.run([STACKRIG, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=500)
+
+
+def on_a_terminal(test, *arguments):
+    """What a terminal is shown beside the output."""
+    try:
+        parent, child = pty.openpty()
+    except OSError as error:  # a chroot without /dev/pts
+        test.skipTest(str(error))
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen([STACKRIG, *arguments, *(("--out", folder) if arguments[0] == "sweep" else ())], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=child)
+        os.close(child)
+        said = b""
+        try:
+            while piece := os.read(parent, 65536):
+                said += piece
+        except OSError:
+            pass  # how a terminal says that the other side is gone
+        process.wait(60)
+    os.close(parent)
+    return said.decode()
+
+
+class Sweep(unittest.TestCase):
+    ARGUMENTS = ("sweep", SWEPT, "--events", "tick", "--at", "user_main")
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.at = pathlib.Path(cls.folder.name)
+        cls.arguments = (*cls.ARGUMENTS, "--quiet", "--jsonl", cls.at / "jsonl", "--out", cls.at / "cx")
+        cls.said = rig(*cls.arguments, "--html", cls.at / "html", "--junit", cls.at / "junit")
+        cls.found = next((cls.at / "cx").glob("*.toml"), None)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def test_it_ends_with_its_finding_and_one_command(self):
+        self.assertEqual((self.said.returncode, self.said.stderr), (0, ""), self.said)
+        self.assertIn("  1 decision, 1-minimal, replayed 100 of 100\n", self.said.stdout)
+        self.assertIn(f"\n  ./rig replay {self.found}\n", self.said.stdout)
+        self.assertTrue(self.said.stdout.endswith("INV-21 violated, as expected\n"))
+        self.assertIn("100.0 % of the applicable placements were executed.\n", self.said.stdout)
+
+    def test_the_map_says_the_same_as_the_counts(self):
+        data = json.loads(re.search(r'id="data">(.*?)</script>', (self.at / "html").read_text(), re.S)[1])
+        sweep = data["details"][0]["sweep"]
+        finding = sweep["findings"][0]
+        self.assertEqual(finding["file"], str(self.found))
+        self.assertEqual(len(finding["seen_at"]["tick"]), finding["count"])
+        self.assertEqual({sweep["map"]["tick"][i] for i in finding["seen_at"]["tick"]}, {"F"})
+        executed = sum(cells["tick"]["executed"] for cells in sweep["coverage"].values())
+        self.assertEqual(sum(letter in "reoF" for letter in sweep["map"]["tick"]), executed)
+        inside = [place for place in sweep["places"] if place]
+        self.assertEqual(len(inside), len(sweep["map"]["tick"].replace(" ", "")))
+        self.assertEqual({re.sub(r"(\+0x[0-9a-f]+)?( #\d+)?$", "", place) for place in inside}, {"A user_main", "B user_main"})
+        case = ElementTree.parse(self.at / "junit").find(".//testcase")
+        self.assertIn("Covered: ", case.find("system-out").text)
+
+    def test_resumed_it_says_the_same_and_runs_nothing_again(self):
+        before = (self.at / "jsonl").read_text().count('"t":"part"')
+        again = rig(*self.arguments, "--resume")
+        self.assertEqual(again.stdout, self.said.stdout)
+        self.assertEqual((self.at / "jsonl").read_text().count('"t":"part"'), before)
+        other = rig(*self.arguments, "--pairs", "fast", "--resume")
+        self.assertEqual(other.returncode, 2)
+        self.assertIn("is of another sweep (scenario, guest or events differ): it cannot be resumed", other.stderr)
+
+    def test_the_counterexample_replays_and_is_a_scenario(self):
+        said = rig("replay", self.found, "--times", 3)
+        self.assertEqual(said.returncode, 0, said)
+        self.assertIn(", the same 3 of 3 times\nthe trace is the recorded one\n", said.stdout)
+        self.assertRegex(rig("replay", self.found, "--check-determinism").stdout, r"deterministic: \d+ stops, trace \w+ twice\n")
+        self.assertIn("INV-21 violated, as expected", rig("run", self.found).stdout)
+        changed = self.at / "cx-changed.toml"
+        changed.write_text(re.sub(r'trace = "[0-9a-f]*"', 'trace = "0123456789abcdef"', self.found.read_text()).replace(self.found.stem, "cx-changed"))
+        said = rig("replay", changed)
+        self.assertEqual(said.returncode, 1, said)
+        self.assertIn("the trace is NOT the recorded one\n", said.stdout)
+
+    def test_shrinking_leaves_what_is_needed(self):
+        wide = self.at / "wide.toml"
+        text = self.found.read_text().replace(self.found.stem, "wide")
+        wide.write_text(text.replace("decisions = [", 'decisions = ["fail allocation #900", '))
+        said = rig("shrink", wide, "--out", self.at / "cx2")
+        self.assertEqual(said.returncode, 0, said)
+        self.assertRegex(said.stdout, r"1 of 2 decisions left after \d+ runs, 1-minimal\n  \./rig replay ")
+        said = rig("shrink", "scenarios/seed/c7-two-irqs-in-a-row.toml")
+        self.assertEqual((said.returncode, said.stderr.count("shows no failure: there is nothing to shrink")), (2, 1), said)
+
+
+class Clean(unittest.TestCase):
+    def test_a_clean_run_says_so(self):
+        said = rig("replay", "scenarios/seed/c7-two-irqs-in-a-row.toml")
+        self.assertEqual(said.returncode, 0, said)
+        self.assertIn("clean: nothing was violated\n", said.stdout)
+
+    def test_a_sweep_begins_with_a_clean_run(self):
+        said = rig("sweep", "scenarios/seed/c7-reserve-holder-rescheduled.toml", "--events", "nmi")
+        self.assertEqual(said.returncode, 2, said)
+        self.assertIn(" without any event already ends as FAIL: INV-19 is violated. A sweep needs a run that is clean by itself", said.stderr)
+
+    def test_a_soak_counts_and_says_how_to_go_on(self):
+        said = rig("soak", "scenarios/schemes/fixed-null-syscall.toml", "--runs", 20)
+        self.assertEqual(said.returncode, 0, said)
+        self.assertIn("1 scenarios of the repaired scheme and of fixed stacks, seed 1, one or two events each time\n", said.stdout)
+        self.assertRegex(said.stdout, r"\d+ injected runs, seed 1, rounds 0 to \d+: 0 alarms\n  \d+ executed, \d+ of them rejoined the run without events, "
+                                      r"\d+ ended off the schedule, 0 out of their budget, 0 not delivered exactly\n  \d+ ended at a predicate of the scenario, "
+                                      r"which speaks of the run without events\n  \d+ stops judged; \d+ s, \d+ runs a second with 1 worker\n")
+        self.assertRegex(said.stdout, r"more of the same stream: \./rig soak --seed 1 --first-round \d+\n")
+
+    def test_the_doctor_names_the_host(self):
+        self.assertIn("\n./rig run would use: ", rig("doctor").stdout)
+
+    def test_progress_is_for_terminals(self):
+        for arguments, words in (((*Sweep.ARGUMENTS, "--quiet"), ""), (Sweep.ARGUMENTS, r"\r\x1b\[K\d+ of \d+ boundaries, \d+ runs/s, \d+ s left"),
+                                 (("soak", "scenarios/schemes/fixed-null-syscall.toml", "--runs", "20"), r"\r\x1b\[K\d+ runs, \d+ a second, 0 alarms")):
+            said = on_a_terminal(self, *arguments)
+            self.assertRegex(said, words or r"\A\Z")
+
+    def test_requests_that_are_none_are_told_so(self):
+        said = subprocess.run([STACKRIG, "ask"], cwd=ROOT, input="hello\n", capture_output=True, text=True, timeout=100)
+        self.assertIn("the line is no JSON object", said.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Every message that a user can meet is read by a test: each sentence in the sources of the scenario checker is in a golden text of
+tests/golden/scenario, in a unit test, or in the tables of docs/scenario-format.md; each one in those of the command line is in a golden
+text of tests/golden/cli or in another test.
+
+Usage: check-messages.py SOURCE_ROOT. A sentence is a string literal of three words or more; what is between its placeholders must be
+found in that order.
+"""
+import pathlib
+import re
+import sys
+import unittest
+
+ROOT = pathlib.Path(sys.argv.pop()).resolve()
+TOKEN = re.compile(r'//[^\n]*|R"\((.*?)\)"|"((?:[^"\\\n]|\\.)*)"|\'(?:[^\'\\]|\\.)+\'|(\S)', re.DOTALL)
+PLACEHOLDER = re.compile(r"\{[^{}]*\}")
+KEYWORDS = re.compile(r"(?!.*\b(a|an|the|is|in|to|no|this|for)\b)[a-z][a-z_0-9]*( [a-z][a-z_0-9]*)+")  # of the grammar: "run inject fail"
+ESCAPES = {"\\r": "", "\\033": "", "\\n": "\n", "\\\"": '"', "\\\\": "\\", "\\t": "\t"}
+
+# Word lists and layouts, which tests of their own hold to what they are about.
+NO_MESSAGES = {"vmm/scenario/" + name for name in ("format.cpp", "schema.cpp", "skeleton.cpp", "vocabulary.cpp")}
+# What no test can bring about without a rig, a guest or a machine that is broken in a particular way.
+NEEDS_SOMETHING_BROKEN = {
+    "  (the recorded stops are alike; a register that is not shown differs)",
+    "NONDET: two runs differ, for the first time here:",
+    "NONDET: a counterexample did not replay {} of {} times",
+    "ALARM {} in {}, round {} ({} times): {}",
+    "a needed rule says what it expects",
+    "No host can run the guest.",
+    "the program was {}",
+    "the guest has no symbol {}: guest and program are not from one tree",
+}
+
+
+def sentences(path):
+    """(line, text) of each literal that is prose; neighbours are one, as the compiler has it."""
+    source = path.read_text()
+    source = re.sub(r"^\s*#[^\n]*", "", source, flags=re.MULTILINE)
+    text, line = None, 0
+    for token in TOKEN.finditer(source):
+        literal = token[2] if token[2] is not None else token[1]
+        if token[0].startswith("//"):
+            continue
+        if literal is not None:
+            literal = re.sub(r"\\(?:033|.)", lambda m: ESCAPES.get(m[0], m[0]), literal)
+            text, line = (literal, source.count("\n", 0, token.start()) + 1) if text is None else (text + literal, line)
+        elif text is not None:
+            yield from ((line, part.removeprefix("[K").strip()) for part in text.split("\n") if is_prose(part))
+            text = None
+
+
+def is_prose(text):
+    return len(re.findall(r"(?<!\S)\(?[A-Za-z][\w'-]+", PLACEHOLDER.sub("", text))) >= 3 and not KEYWORDS.fullmatch(text)
+
+
+def squeezed(text):
+    return re.sub(r"\s+", " ", text)
+
+
+def is_in(text, corpus):
+    parts = [re.escape(squeezed(part)) for part in PLACEHOLDER.split(text.replace("{{", "{").replace("}}", "}")) if re.search(r"\w", part)]
+    return re.search(".{0,400}?".join(parts), corpus) is not None
+
+
+def corpus(*patterns):
+    text = "\n".join(path.read_text() for pattern in patterns for path in sorted(ROOT.glob(pattern)))
+    text = re.sub(r'"\s*\n\s*[rf]*"', "", text)  # neighbours are one in Python, too
+    for written, meant in (('\\"', '"'), ("\\n", " "), (r"\.", "."), (r"\(", "("), (r"\)", ")")):  # in literals, and in patterns
+        text = text.replace(written, meant)
+    return squeezed(text)
+
+
+class Messages(unittest.TestCase):
+    maxDiff = None
+
+    def unread(self, folder, read):
+        return {squeezed(text): f"{path.relative_to(ROOT)}:{line}" for path in sorted((ROOT / folder).glob("*.[ch]pp"))
+                if str(path.relative_to(ROOT)) not in NO_MESSAGES for line, text in sentences(path) if not is_in(text, read)}
+
+    def check(self, unread):
+        known = {squeezed(text) for text in NEEDS_SOMETHING_BROKEN}
+        self.assertEqual({text: where for text, where in unread.items() if text not in known}, {}, "no test reads these")
+
+    def test_of_the_scenario_checker(self):
+        self.check(self.unread("vmm/scenario", corpus("tests/golden/scenario/*.txt", "tests/unit/scenario/*_test.cpp", "docs/scenario-format.md")))
+
+    def test_of_the_command_line(self):
+        self.check(self.unread("vmm/cli", corpus("tests/golden/**/*.txt", "tests/**/*_test.cpp", "tests/**/*.py")))
+
+
+if __name__ == "__main__":
+    unittest.main()
