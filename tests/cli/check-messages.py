@@ -27,6 +27,7 @@ NEEDS_SOMETHING_BROKEN = {
     "ALARM {} in {}, round {} ({} times): {}",
     "a needed rule says what it expects",
     "No host can run the guest.",
+    "note: one worker less: {}",
     "the program was {}",
     "the guest has no symbol {}: guest and program are not from one tree",
 }

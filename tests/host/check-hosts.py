@@ -52,6 +52,12 @@ class BitExact(unittest.TestCase):
         self.assertEqual((plain.returncode, plain.stderr), (1, ""))
         self.assertEqual(plain.stdout.splitlines()[-1], runs[0].stdout.splitlines()[-1], "the same stops and the same trace as without")
 
+    def test_the_check_of_determinism_takes_in_the_ticks(self):
+        run = rig("replay", SCENARIO, "--bit-exact", "--check-determinism")
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        self.assertIn("host: virtual (QEMU TCG with SVM under icount, kvm-amd npt=0), because --bit-exact asks for it", run.stdout)
+        self.assertRegex(run.stdout, r"deterministic: \d+ stops, trace [0-9a-f]{16} twice, and the TSC at each stop")
+
     def test_what_it_cannot_be_together_with_is_said(self):
         self.assertEqual(rig("replay", SCENARIO, "--bit-exact", "--gdb", "0").returncode, 2)
 

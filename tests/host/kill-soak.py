@@ -205,7 +205,7 @@ class Soak:
     def outcome(victim, code, output):
         if victim == "nobody":
             return "too late or too early to hit it"
-        made_good = "made good, with a note" if "note:" in output else "nothing was lost"
+        made_good = "made good, with a note" if "note: what was lost with it is done once more" in output else "nothing was lost"
         return f"{victim} killed: " + {0: made_good, 3: "said, exit code 3"}.get(code, f"exit code {code}")
 
     def resumed(self, jsonl):

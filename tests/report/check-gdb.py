@@ -29,6 +29,7 @@ class Guest:
             self.said += line
             if match := re.search(r"target remote :(\d+)", line):
                 self.port = int(match[1])
+                self.said += self.process.stdout.readline()  # the last it says before gdb comes
                 return
         self.process.stdout.close()
         self.process.wait(30)
@@ -47,7 +48,9 @@ class Guest:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failed, *_):
+        if failed:
+            self.process.kill()  # it would wait for a gdb that never comes
         with self.process.stdout:
             self.process.stdout.read()
         self.code = self.process.wait(30)

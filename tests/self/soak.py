@@ -26,8 +26,9 @@ def main():
             kept = json.loads(Path(tally).read_text())
             assert kept["next_visit"] == times and kept["runs"] == 500 * times and kept["alarms"] == 0, kept
             assert f"rounds {times - 1} to {times - 1}" in done.stdout, done.stdout
+            assert done.stdout.endswith(f"{tally}: {500 * times} runs with seed 1 in all, 0 alarms\n"), done.stdout
         other = soak(tally, 1, seed=2)
-        assert other.returncode == 2 and "no tally" in other.stderr, other.stdout + other.stderr
+        assert other.returncode == 2 and f"{tally} is no tally of a soak of 1 scenarios with seed 2" in other.stderr, other.stdout + other.stderr
         assert json.loads(Path(tally).read_text()) == kept
 
 
