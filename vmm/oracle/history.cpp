@@ -81,7 +81,7 @@ const char* name_of(Phase phase) {
 }
 
 bool History::data_at_rest() const {
-    return std::all_of(cpus_.begin(), cpus_.end(), [](const CpuHistory& c) { return c.async == 0 && !c.landed && !c.leaving; });
+    return std::all_of(cpus_.begin(), cpus_.end(), [](const CpuHistory& c) { return c.async == 0 && !c.landed && !c.leaving && !c.between; });
 }
 
 void History::observe(const View& view) {
@@ -101,7 +101,9 @@ void History::observe(const View& view) {
         }
     }
     frames_.observe(view);
-    cpus_[view.stop->cpu.value()].leaving = false;
+    CpuHistory& here = cpus_[view.stop->cpu.value()];
+    here.leaving = false;
+    here.between = engine::between_instructions(view.stop->cause) && !std::holds_alternative<engine::PlaceStop>(view.stop->cause);
     const bool rest_before = data_at_rest();
     follow_modes(view);
     const engine::StopCause& cause = view.stop->cause;

@@ -82,6 +82,7 @@ struct CpuHistory {
     bool landed = false;     ///< an event that IF does not hold back has hit kernel code, and its handler has not begun
     std::uint32_t async =
         0;  ///< NMI, #MC, #DB handlers active that interrupted the kernel: its data may be half-written
+    bool between = false;  ///< its last stop lay between two instructions: its data may be half-written while other CPUs stop
     bool spinning = false;  ///< its last stop was `relax`
     abi::Spin spin = abi::Spin::lock;
     std::uint64_t spin_object = 0;
