@@ -134,12 +134,18 @@ def score(options, build, folder: Path) -> int:
     total = len(chosen)
     random.Random(options.seed).shuffle(chosen)
     chosen = chosen[:options.sample] if options.sample else chosen
+    if options.quick:
+        reasons = explained()
+        left_out = [m for m in chosen if reasons.get(m.name, "").startswith("equivalent:")]
+        chosen = [m for m in chosen if m not in left_out]
+        say(f"{len(left_out)} mutants are explained as equivalent, and not tried")
     unchanged = build.make(build.scratch(folder / "unchanged"), []).read_bytes()
     elves = build_all(list(enumerate(chosen)), lambda item: build_one(build, folder, unchanged, item), options.jobs)
     say(f"{len(elves)} of {len(chosen)} mutants make another image, {sum(m.same for m in chosen)} the same one, {time.monotonic() - start:.0f} s")
     # What kills most comes first.
     early = ("c3-null", "hz-a12-refused", "hz-b3-pre", "hz-b1-more", "c6-", "c7-", "hz-e3", "hz-c1")
-    trials = sorted(work.scenario_trials(), key=lambda t: next((i for i, e in enumerate(early) if t.title.startswith(e)), len(early)))
+    order = lambda t: next((i for i, e in enumerate(early) if t.title.startswith(e)), len(early) + t.file.startswith("scenarios"))
+    trials = sorted(work.scenario_trials(), key=order)
     # All scenarios cost a minute, sweeps more: they are for what the first few have not killed.
     for what, part in ((f"{FEW} scenarios", trials[:FEW]), ("the other scenarios", trials[FEW:]), ("sweeps", work.sweep_trials())):
         left = [(number, mutant) for number, mutant in enumerate(chosen) if number in elves and not mutant.by]

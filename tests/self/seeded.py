@@ -6,6 +6,7 @@ from guest_build import ROOT
 from work import Showed, Trial
 
 BUGS = ROOT / "tests/self/bugs"
+# The weakest first.
 MODES = ("scenario", "sweep", "alloc", "pairs")
 FAMILIES = ("mapping", "ordering", "flushing", "ledger", "reserve", "waiting", "nesting", "NMI", "life-cycle", "accounting",
             "cpu-up-down", "entry-asm", "2024")
@@ -33,12 +34,15 @@ class Outcome:
     bug: Bug
     by_mode: dict[str, Showed] = field(default_factory=dict)
     first: dict[str, str] = field(default_factory=dict)  # id -> title of the trial that showed it first
+    named_in: dict[str, str] = field(default_factory=dict)  # mode -> title of the trial in which the named invariant fired
     broken: str = ""  # it could not be built
 
     def note(self, trial: Trial, showed: Showed):
         total = self.by_mode.setdefault(trial.mode, Showed())
         total.runs += showed.runs
         total.complaint = total.complaint or showed.complaint
+        if self.bug.invariant in showed.ids:
+            self.named_in.setdefault(trial.mode, trial.title)
         for one in showed.ids | ({"-"} if showed.complaint else set()):
             self.first.setdefault(one, trial.title)
         total.ids |= showed.ids
@@ -46,6 +50,11 @@ class Outcome:
     def named(self, mode: str | None = None) -> bool:
         """Did the named invariant fire?"""
         return any(self.bug.invariant in s.ids for m, s in self.by_mode.items() if mode in (None, m))
+
+    def weaker(self) -> str:
+        """The trial of a weaker mode than the one its patch names that was enough; "" when there is none."""
+        modes = MODES[:MODES.index(self.bug.mode)]
+        return next((self.named_in[mode] for mode in modes if mode in self.named_in), "")
 
     def killed(self) -> bool:
         return any(s.killed for s in self.by_mode.values())
