@@ -26,10 +26,7 @@ Result<void> Session::deliver(const Event& event) {
     now_.arrival = {};
     now_.outcome.events.push_back({event.text, landing.boundary, landing.exact, landing.detail});
     if (!from_user && landing.exact) {
-        // One that was waiting when the IRET of another brought the CPU back here has found the same boundary: both return at once.
-        if (std::find(now_.returns.begin(), now_.returns.end(), back) == now_.returns.end()) {
-            now_.returns.push_back(back);
-        }
+        now_.returns.push_back(back);
         STACKRIG_TRY(stepping() ? Result<void>{} : arm());
     }
     return show(LandedStop{entry_of(event), from_user, landing.exact, landing.detail, irqs_on});

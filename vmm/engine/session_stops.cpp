@@ -175,6 +175,9 @@ Result<bool> Session::irq_held_back_by_shadow() const {
     return shadow != 0;
 }
 
+/// The CPU would take the interrupt here. It is taken by the next go(), for what a step to this boundary would have shown and decided
+/// comes first: a return, a place, a decision.
+///
 /// An exit of the host's own, between STI and the instruction in its shadow, can cost the shadow (nested SVM by TCG forgets it at
 /// VMRUN), and the window opens one boundary early. Rightly it opens there only when somebody jumps or returns to that boundary;
 /// the interrupt is then taken one instruction later, too, and the same each time.
@@ -186,7 +189,15 @@ Result<void> Session::on_window() {
     const bool text = rip.value() > abi::kernel_map_base;
     const bool behind_sti = text && machine_->clean_memory().read(Gpa(rip.value() - 1 - abi::kernel_map_base), before) &&
                             before[0] == std::byte{machine::opcode_sti};
-    return behind_sti ? step_over() : open_window();
+    if (behind_sti) {
+        return step_over();
+    }
+    STACKRIG_TRY_ASSIGN(const bool returned, show_return());
+    if (returned || !is_place(rip)) {
+        return {};
+    }
+    now_.arrival = {};
+    return show_as_read(PlaceStop{}, rip);
 }
 
 Result<void> Session::open_window() {
