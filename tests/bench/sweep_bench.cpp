@@ -131,15 +131,15 @@ void injected_run_exit_equivalents(benchmark::State& state) {
     state.counters["exit_us"] = exit;
 }
 
-/// 500 boundaries, six kinds of events; the trunk's walk included, the host's start not.
-void sweep_of_500_boundaries(benchmark::State& state, bool every_instruction) {
+/// So many boundaries, six kinds of events; the trunk's walk included, the host's start not.
+void sweep(benchmark::State& state, std::uint64_t boundaries, bool every_instruction) {
     for (auto _ : state) {
         const auto start = Clock::now();
         const auto rig = Rig::make(state, 1, every_instruction);
         if (!rig) {
             return;
         }
-        const auto result = rig->sweep->run(rig->sweep->boundaries() / 4, 500);
+        const auto result = rig->sweep->run(rig->sweep->boundaries() / 4, boundaries);
         state.counters["seconds"] = microseconds_since(start) / 1e6;
         state.counters["runs"] = result ? static_cast<double>(result->runs) : 0;
         state.counters["suspect_pages"] = static_cast<double>(rig->sweep->trunk().snapshots().suspects());
@@ -215,8 +215,8 @@ void checked_step_ratio(benchmark::State& state) {
 
 BENCHMARK(checked_step_ratio)->Iterations(1)->Unit(benchmark::kMillisecond);
 BENCHMARK(injected_run_exit_equivalents)->Iterations(1)->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(sweep_of_500_boundaries, checked_at_stops, false)->Iterations(1)->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(sweep_of_500_boundaries, checked_at_each_instruction, true)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(sweep, of_500_boundaries, 500, false)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(sweep, of_50_boundaries_checked_at_each_instruction, 50, true)->Iterations(1)->Unit(benchmark::kMillisecond);
 BENCHMARK(longer_window)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace

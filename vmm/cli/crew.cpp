@@ -24,6 +24,7 @@ Result<host::Json> Crew::ask(const host::Json& request, std::chrono::millisecond
         return worker_->ask(request, patience);
     };
     auto answer = asked();
+    lost_ = !answer && (!worker_ || worker_->gone());
     if (!answer && is_loss(answer.error())) {
         worker_.reset();
         session_->host_was_lost();
@@ -33,8 +34,8 @@ Result<host::Json> Crew::ask(const host::Json& request, std::chrono::millisecond
 
 Result<host::Json> Crew::ask_twice(const host::Json& request, std::chrono::milliseconds patience) {
     auto answer = ask(request, patience);
-    if (answer || !is_loss(answer.error())) {
-        return answer;
+    if (answer || !lost_) {
+        return answer;  // a worker's own complaint is an answer: that the rig is not deterministic must not be asked away
     }
     fmt::print(stderr, "note: {}\nnote: what was lost with it is done once more\n", answer.error().text);
     return ask(request, patience);

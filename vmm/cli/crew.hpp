@@ -31,6 +31,7 @@ class Crew {
     std::unique_ptr<host::Session> session_;
     std::vector<std::string> guests_;
     std::unique_ptr<host::WorkerClient> worker_;
+    bool lost_ = false;  // nobody answered the last request
 };
 
 }  // namespace stackrig::cli

@@ -27,8 +27,11 @@ Watch::Watch(const scenario::Scenario& scenario, const scenario::Names& names, G
       before_(scenario.plan.guest.cpus) {
     for (const auto* predicates : {&scenario.always, &scenario.sometimes, &scenario.finally, &scenario.expects}) {
         for (const scenario::CheckedPredicate& predicate : *predicates) {
-            const auto facts = scenario::facts_of(predicate.predicate);
-            counts_marks_ = counts_marks_ || std::any_of(facts.begin(), facts.end(), [](const Fact& f) { return f.kind == Fact::Kind::seen; });
+            for (const Fact& fact : scenario::facts_of(predicate.predicate)) {
+                if (fact.kind == Fact::Kind::seen) {
+                    counted_.insert(fact.mark);
+                }
+            }
         }
     }
 }
@@ -44,7 +47,8 @@ void Watch::restore(const State& state) {
 
 bool Watch::same_future(const State& state) const {
     return violations_.size() == state.violations.size() && failure_ == state.failure && expected_seen_ == state.expected_seen &&
-           oracle_.same_future(state.oracle) && (!counts_marks_ || oracle_.history().same_counts(state.oracle.history));
+           oracle_.same_future(state.oracle) &&
+           std::all_of(counted_.begin(), counted_.end(), [&](abi::Mark mark) { return oracle_.history().same_count(state.oracle.history, mark); });
 }
 
 std::int64_t Watch::read(const Fact& fact) const {

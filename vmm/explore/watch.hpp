@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -88,7 +89,7 @@ class Watch final : public engine::Observer {
     std::string failure_;
     bool expected_seen_ = false;
     bool booted_ = false;
-    bool counts_marks_ = false;  // some predicate asks how often a mark was seen
+    std::set<abi::Mark> counted_;  // marks of which some predicate asks how often they were seen
 };
 
 }  // namespace stackrig::explore

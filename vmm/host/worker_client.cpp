@@ -49,10 +49,12 @@ Unexpected WorkerClient::died(const Process::Ended& ended) const {
 
 Result<Json> WorkerClient::ask(const Json& request, std::chrono::milliseconds patience) {
     const Deadline deadline = in(patience);
+    gone_ = true;  // until it answers
     STACKRIG_TRY(process_->write(encode_message(request)));
     for (;;) {
         STACKRIG_TRY_ASSIGN(auto message, reader_.next());
         if (message) {
+            gone_ = false;
             return taken(std::move(*message));
         }
         STACKRIG_TRY_ASSIGN(auto event, process_->next(deadline));

@@ -19,6 +19,8 @@ class WorkerClient {
     /// Sends a request and waits for its answer. Errors: the worker's own (its kind and text), its death (with what it
     /// last wrote to standard error), or silence until `patience` is over, after which it is killed.
     [[nodiscard]] Result<Json> ask(const Json& request, std::chrono::milliseconds patience);
+    /// It has died, or was killed for its silence: its last request was not answered.
+    [[nodiscard]] bool gone() const { return gone_; }
     /// Closes its input and waits for its end. Error: it did not end well, or not in time.
     [[nodiscard]] Result<void> finish(std::chrono::milliseconds patience);
 
@@ -26,6 +28,7 @@ class WorkerClient {
     [[nodiscard]] Unexpected died(const Process::Ended& ended) const;
     std::unique_ptr<Process> process_;
     MessageReader reader_;
+    bool gone_ = false;
     std::string complaints_;  ///< standard error, its end
 };
 

@@ -1,6 +1,7 @@
 // What the oracle remembers between stops: each thread's way through the kernel.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -134,9 +135,11 @@ class History {
         return threads_ == other.threads_ && cpus_ == other.cpus_ && frames_ == other.frames_ && waiters_ == other.waiters_ &&
                alloc_denied_ == other.alloc_denied_;
     }
-    /// Whether marks were raised equally often.
-    [[nodiscard]] bool same_counts(const History& other) const {
-        return by_thread_ == other.by_thread_ && by_cpu_ == other.by_cpu_;
+    /// Whether each CPU has raised `mark` equally often.
+    [[nodiscard]] bool same_count(const History& other, abi::Mark mark) const {
+        const auto at = static_cast<std::size_t>(mark);
+        return std::equal(by_cpu_.begin(), by_cpu_.end(), other.by_cpu_.begin(), other.by_cpu_.end(),
+                          [at](const auto& mine, const auto& others) { return mine[at] == others[at]; });
     }
 
   private:

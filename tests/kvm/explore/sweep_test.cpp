@@ -92,6 +92,35 @@ TEST_F(SweepTest, RestoresBetweenBranchesAreExact) {
     EXPECT_TRUE(sweep->run(middle, 120)) << "all RAM and all registers were compared after each restore";
 }
 
+// An IPI waits while another is handled, and is taken at the very boundary that the first one returns to.
+TEST_F(SweepTest, CpusThatInterruptEachOtherGiveOneTraceFromBootAndFromSnapshots) {
+    const auto sweep = sweep_of(scenario(R"(
+[guest]
+cpus        = 2
+cache_pages = 3
+free_pages  = 3
+repair      = "proposed"
+[threads.A]
+cpu     = 0
+program = ["syscall wait 1 deep 6K", "syscall wait 1 deep 6K", "exit"]
+[threads.W]
+kind    = "kthread"
+cpu     = 1
+program = ["call wake 1", "call wait 3", "call wake 1", "exit"]
+[threads.X]
+kind    = "kthread"
+cpu     = 1
+program = ["call wake 3", "exit"]
+[run]
+schedule = ["run A until A sleeps", "run W until W sleeps", "run A until A user", "run A until A sleeps", "run X until X exits", "run W until W exits", "run"]
+[explore]
+sweep = { events = ["nmi"], at = ["do_exit"] }
+)"), {.repeat_every = 4});
+    const SweepResult result = must(sweep->run(0, sweep->boundaries()));  // fails where two traces differ
+    EXPECT_GT(total(result, "nmi").executed, 20u);
+    EXPECT_EQ(all_findings(result), "");
+}
+
 TEST_F(SweepTest, PartsInAnyOrderAddUpToTheWhole) {
     const auto sweep = sweep_of(scenario(round_trip), {.verify_restores = false, .repeat_every = 0});
     const SweepResult whole = must(sweep->run(0, everything));
