@@ -26,7 +26,7 @@ using explore::ScenarioResult;
 using explore::Verdict;
 
 constexpr std::chrono::seconds patience{60};
-constexpr std::chrono::seconds patience_when_stepping{600};
+constexpr std::chrono::seconds long_patience{600};  // for sweeps, and when every instruction is stepped
 constexpr std::size_t most_moments = 600;  ///< of one run in the reports that draw: its last ones
 
 /// Prints results in the chosen format.
@@ -118,7 +118,7 @@ ScenarioResult run_one(Crew& crew, const CheckedSource& source, const RunOptions
         request["timeline"] = most_moments;
         request["timeline_of_passes"] = options.verbose;
     }
-    auto answer = crew.ask(request, options.every_instruction ? patience_when_stepping : patience);
+    auto answer = crew.ask(request, options.every_instruction || source.scenario.sweep ? long_patience : patience);
     if (!answer) {
         return lost(source, answer.error());
     }
