@@ -15,10 +15,17 @@ class Rig:
         self.headline = self._read()["host"]
 
     def ask(self, **request) -> dict:
-        """The worker's answer; {"error", "kind"} when it has none."""
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        return self._read()
+        """The worker's answer; {"error", "kind"} when it has none.
+
+        A host that does not start says nothing about the guest that was to run in it: it is started once more, and a second failure
+        ends the whole run instead of counting as what the guest has shown."""
+        for _ in range(2):
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+            answer = self._read()
+            if answer.get("kind") != "host":
+                return answer
+        raise RuntimeError(f"the host failed twice: {answer['error']}")
 
     def close(self):
         self.process.stdin.close()
