@@ -6,8 +6,9 @@
 namespace stackrig::cli {
 namespace {
 
-/// Not what a worker has against the request or the guest, but that there was no worker to answer.
-bool is_loss(const Error& error) { return error.kind == ErrorKind::host || error.kind == ErrorKind::rig; }
+/// Behind such an error the worker, if there still is one, may be in any state; behind what it has against a request or a guest it is
+/// as good as before.
+bool spoils_worker(const Error& error) { return error.kind == ErrorKind::host || error.kind == ErrorKind::rig; }
 
 }  // namespace
 
@@ -25,7 +26,7 @@ Result<host::Json> Crew::ask(const host::Json& request, std::chrono::millisecond
     };
     auto answer = asked();
     lost_ = !answer && (!worker_ || worker_->gone());
-    if (!answer && is_loss(answer.error())) {
+    if (!answer && spoils_worker(answer.error())) {
         worker_.reset();
         session_->host_was_lost();
     }
