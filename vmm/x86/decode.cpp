@@ -155,6 +155,18 @@ Result<Decoder> Decoder::create() {
 }
 
 Result<Instruction> Decoder::decode(std::span<const std::byte> bytes, Gva at, CodeMode mode) const {
+    const auto found = known_.find(at.value());
+    if (found != known_.end() && found->second.mode == mode && found->second.instruction.length <= bytes.size() &&
+        std::equal(bytes.begin(), bytes.begin() + found->second.instruction.length, found->second.bytes.begin())) {
+        return found->second.instruction;
+    }
+    STACKRIG_TRY_ASSIGN(Instruction instruction, decode_anew(bytes, at, mode));
+    Known& known = known_[at.value()] = {.mode = mode, .bytes = {}, .instruction = instruction};
+    std::copy_n(bytes.begin(), instruction.length, known.bytes.begin());
+    return instruction;
+}
+
+Result<Instruction> Decoder::decode_anew(std::span<const std::byte> bytes, Gva at, CodeMode mode) const {
     cs_option(*handle_, CS_OPT_MODE, capstone_mode(mode));
     cs_insn* found = nullptr;
     const auto* code = reinterpret_cast<const std::uint8_t*>(bytes.data());

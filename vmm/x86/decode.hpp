@@ -1,12 +1,14 @@
 // One instruction from its bytes: length, text, and the class that decides how to step over it.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 
 #include "vmm/base/result.hpp"
 #include "vmm/base/types.hpp"
@@ -59,7 +61,8 @@ struct Instruction {
     std::string text;       ///< Intel syntax: "mov rax, qword ptr [rdi]"
 };
 
-/// Capstone, opened once. Not for use by two threads at once.
+/// Capstone, opened once. Remembers what it decoded, for a stepper comes by the same instructions again and again, and Capstone's
+/// tables are large. Not for use by two threads at once.
 class Decoder {
   public:
     /// Error: host, when Capstone was built without x86.
@@ -75,7 +78,15 @@ class Decoder {
     };
     using Handle = std::unique_ptr<std::size_t, Close>;
     explicit Decoder(Handle handle) : handle_(std::move(handle)) {}
+    [[nodiscard]] Result<Instruction> decode_anew(std::span<const std::byte> bytes, Gva at, CodeMode mode) const;
+
+    struct Known {
+        CodeMode mode;
+        std::array<std::byte, longest_instruction> bytes;  ///< the first Instruction::length of them
+        Instruction instruction;
+    };
     Handle handle_;
+    mutable std::unordered_map<std::uint64_t, Known> known_;  ///< by address; the last one decoded there
 };
 
 }  // namespace stackrig::x86
