@@ -37,7 +37,6 @@ void enter_from_user_mode(Entry entry, const PtRegs* regs) {
     Thread* t = current();
     t->entry = entry;
     t->irqs_on_at_entry = (regs->flags & rflags_if) != 0 ? 1 : 0;
-    t->lowest_rsp = abi::stack_page(t->slot, 0);
     scheme().enter(t, entry);
 }
 
@@ -51,6 +50,8 @@ void exit_to_user_mode() {
         erase_stack(t);
     }
     t->entry = Entry::none;
+    t->irqs_on_at_entry = 0;
+    t->lowest_rsp = abi::stack_page(t->slot, 0);  // Linux: stackleak_erase() puts it back on the way out, too
 }
 
 void irqentry_enter_from_user_mode(Entry entry, const PtRegs* regs) { enter_from_user_mode(entry, regs); }

@@ -60,7 +60,10 @@ void push(FrameStash& stash, u32 pfn) {
     write_once(stash.count, stash.count + 1);
 }
 u32 top(const FrameStash& stash) { return stash.pfn[stash.count - 1]; }
-void drop(FrameStash& stash) { write_once(stash.count, stash.count - 1); }
+void drop(FrameStash& stash) {
+    write_once(stash.count, stash.count - 1);
+    write_once(stash.pfn[stash.count], 0u);  // nobody shall take for a page what is none any more
+}
 
 bool take_from_cache(PerCpu* pc, const Thread* t) {
     const CacheGuard guard(pc);
@@ -179,9 +182,10 @@ void map_extra(PerCpu* pc, Thread* t) {
 
 bool has_extra(const Thread* t) { return (*stack_pte(t->slot, 1) & pte_present) != 0; }
 
+/// From the far end, so that what was taken last goes back first, and a cache is left as it was found.
 bool unmap_extra(PerCpu* pc, Thread* t) {
     bool any = false;
-    for (u32 i = 1; i <= extra; ++i) {
+    for (u32 i = extra; i >= 1; --i) {
         u64* pte = stack_pte(t->slot, i);
         if ((*pte & pte_present) == 0) {
             continue;  // a new thread's first return, or one that still waits for pages

@@ -216,7 +216,7 @@ void checked_step_ratio(benchmark::State& state) {
 BENCHMARK(checked_step_ratio)->Iterations(1)->Unit(benchmark::kMillisecond);
 BENCHMARK(injected_run_exit_equivalents)->Iterations(1)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(sweep, of_500_boundaries, 500, false)->Iterations(1)->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(sweep, of_50_boundaries_checked_at_each_instruction, 50, true)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(sweep, of_500_boundaries_checked_at_each_instruction, 500, true)->Iterations(1)->Unit(benchmark::kMillisecond);
 BENCHMARK(longer_window)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace

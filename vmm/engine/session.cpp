@@ -292,9 +292,7 @@ bool Session::is_place(Gva address) const { return contains(now_.places, address
 
 Result<void> Session::go() {
     if (plan_.check_every_instruction && !now_.booting) {
-        const std::uint64_t stops = now_.outcome.stops;
-        STACKRIG_TRY(step());
-        return now_.over || now_.outcome.stops != stops ? Result<void>{} : show(BoundaryStop{});
+        return step();
     }
     if (decides_in_user_mode() && !now_.booting) {
         return step();
@@ -341,8 +339,11 @@ Result<bool> Session::show_return() {
 }
 
 Result<void> Session::step() {
+    const std::uint64_t stops = now_.outcome.stops;
     STACKRIG_TRY_ASSIGN(const bool taken, take_pending_irq(false));
-    return taken ? Result<void>{} : step_over();
+    STACKRIG_TRY(taken ? Result<void>{} : step_over());
+    const bool shown = now_.over || now_.outcome.stops != stops || !plan_.check_every_instruction || now_.booting;
+    return shown ? Result<void>{} : show(BoundaryStop{});
 }
 
 /// The instruction here, whatever waits to be taken.

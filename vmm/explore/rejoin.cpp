@@ -38,7 +38,7 @@ std::uint64_t registers_key(const engine::Session::State& run) {
 
 std::vector<std::string> Trunk::ignored() {
     return {"bytes below the stack pointer of a thread's stack, and the whole stack of a thread in user mode",
-            "the entry, IRQ and IST stacks of a CPU that runs on none of them",
+            "the entry, IRQ and IST stacks of a CPU that runs on none of them, and the others of one that runs on the entry stack",
             "the contents of frames in a cache, a reserve or on the free list",
             "what machine-check banks have logged",
             "how often marks were raised, unless a predicate of the scenario asks for it",
@@ -57,8 +57,11 @@ std::size_t Trunk::alive_from(Pfn page) const {
         if (cpu.regs.user_mode() || cpu.rsp.where == Where::thread_stack || cpu.rsp.where == Where::user) {
             return page_size;
         }
-        const bool here = cpu.rsp.where == Where::cpu_stack && cpu.rsp.stack == found->second.stack;
-        return here ? below(cpu.regs.rsp, found->second.base) : 0;
+        const bool on_one = cpu.rsp.where == Where::cpu_stack;
+        if (on_one && cpu.rsp.stack == found->second.stack) {
+            return below(cpu.regs.rsp, found->second.base);
+        }
+        return on_one && cpu.rsp.stack == abi::CpuStack::entry ? page_size : 0;  // that one is the way from and to user mode
     }
     const oracle::Place place = view.frames->at(page).solid;
     switch (place.kind) {

@@ -158,8 +158,7 @@ void History::arrive(ThreadId t) {
     ThreadHistory& h = threads_[t.value()];
     turn_.arrived = t;
     turn_.arrived_with = h.visit;
-    h.phase = Phase::user;
-    h.visit = {};
+    h = {.phase = Phase::user, .user_irqs_on = h.user_irqs_on};  // nothing of a visit outlives it
 }
 
 void History::start_visit(ThreadId t, abi::Entry entry) {
@@ -278,7 +277,6 @@ void History::begin_enter(const View& view, ThreadId t, abi::Entry entry) {
     }
     turn_.double_enter = h.phase != Phase::entry;
     h.phase = Phase::enter;
-    h.entered_ever = true;
     h.hook_cpu = view.stop->cpu;
     h.visit.entry = entry;
     ++h.visit.enters;

@@ -60,10 +60,10 @@ struct Visit {
 struct ThreadHistory {
     Phase phase = Phase::never_ran;
     Visit visit;
-    bool entered_ever = false;
     bool execed = false;        ///< was a kthread, and has not returned to user mode yet
     bool shedding = false;      ///< asleep; its extra pages are being taken back
     bool user_irqs_on = true;   ///< IF when last seen in user mode
+    // Of the visit, but wanted for a stop or two after its EXIT:
     CpuId funded_on;            ///< CPU that took its extra pages
     CpuId hook_cpu;  ///< CPU on which the current hook began
     std::array<Pfn, abi::extra_pages> to_return = {};

@@ -75,7 +75,7 @@ void check_inv2(const Scene& s, ThreadId t, const SlotView& slot) {
     const bool full = h.execed || (s.policies.new_thread == abi::NewThread::full && s.view.thread(t).kind == abi::ThreadKind::user);
     const std::uint8_t due = full ? all_pages : only_p0;
     const Inv inv = h.execed ? Inv::inv29 : Inv::inv2;
-    if (h.entered_ever || (h.phase != Phase::never_ran && h.phase != Phase::first) || !s.judge.examine(inv) ||
+    if ((h.phase != Phase::never_ran && h.phase != Phase::first) || !s.judge.examine(inv) ||
         (slot.mapped == due && slot.has_table)) {
         return;
     }

@@ -7,7 +7,7 @@ namespace stackrig::oracle {
 
 TlbModel::Current& TlbModel::current(StackPage page) {
     if (index(page) >= current_.size()) {
-        current_.resize(index(page) + 1);
+        current_.resize((page.slot.value() + 1) * std::size_t{abi::stack_pages});  // whole slots: the size tells nothing of what was mapped when
     }
     return current_[index(page)];
 }

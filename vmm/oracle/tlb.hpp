@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "guest/abi/layout.hpp"
 #include "vmm/base/types.hpp"
 #include "vmm/oracle/ids.hpp"
 
@@ -77,7 +78,7 @@ class TlbModel {
         CpuSet used_by = 0;  ///< CPUs that have accessed it since it was mapped or they flushed it
         bool operator==(const Current&) const = default;
     };
-    [[nodiscard]] static std::size_t index(StackPage page) { return page.slot.value() * 4u + page.page; }
+    [[nodiscard]] static std::size_t index(StackPage page) { return page.slot.value() * abi::stack_pages + page.page; }
     Current& current(StackPage page);
     template <class Which>
     void drop(CpuId cpu, Which which);
