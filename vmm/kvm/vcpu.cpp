@@ -13,13 +13,16 @@ Result<void> Vcpu::arm_single_step() {
     ::kvm_guest_debug debug{};
     debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
     STACKRIG_TRY(call(fd_, STACKRIG_IOCTL(::kvm_guest_debug, KVM_SET_GUEST_DEBUG), &debug));
+    stepping_ = true;
     return {};
 }
 
+// What is known stays true: KVM shows the flags without its own TF while it steps, and takes that TF back here.
 Result<void> Vcpu::disarm_single_step() {
-    STACKRIG_TRY(about_to_change("KVM_SET_GUEST_DEBUG"));
+    STACKRIG_TRY(answered("KVM_SET_GUEST_DEBUG"));
     ::kvm_guest_debug debug{};
     STACKRIG_TRY(call(fd_, STACKRIG_IOCTL(::kvm_guest_debug, KVM_SET_GUEST_DEBUG), &debug));
+    stepping_ = false;
     return {};
 }
 

@@ -130,6 +130,8 @@ class Vcpu final {
 
     [[nodiscard]] Result<Exit> enter_until_exit(std::chrono::milliseconds budget);
     [[nodiscard]] Result<std::optional<Exit>> reenter_to_complete();
+    /// Has the next KVM_RUN leave registers in the shared page, which costs less than one ioctl for each set of them.
+    void ask_for_synced(bool on);
     void take_synced();
     [[nodiscard]] Result<void> finish(const Exit& what);
     [[nodiscard]] Result<void> finish_answer();
@@ -152,6 +154,7 @@ class Vcpu final {
     };
     mutable Known known_;
     std::uint64_t entries_ = 0;
+    bool stepping_ = false;  ///< between arm_single_step() and disarm_single_step()
 };
 
 }  // namespace stackrig::kvm

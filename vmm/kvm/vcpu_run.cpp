@@ -53,7 +53,11 @@ Result<void> Vcpu::about_to_change(const char* call_name) {
 
 Result<Exit> Vcpu::run(std::chrono::milliseconds budget) {
     STACKRIG_TRY(about_to_change("KVM_RUN"));
+    ask_for_synced(stepping_);  // after a step somebody always wants them; after most other exits, OUTs, they are not final yet
     STACKRIG_TRY_ASSIGN(Exit exit, enter_until_exit(budget));
+    if (stepping_) {
+        take_synced();
+    }
     if (std::holds_alternative<IoOut>(exit) || std::holds_alternative<MmioWrite>(exit)) {
         STACKRIG_TRY(finish(exit));
     } else if (const auto* in = std::get_if<IoIn>(&exit)) {
@@ -92,19 +96,17 @@ Result<Exit> Vcpu::enter_until_exit(std::chrono::milliseconds budget) {
 
 // With immediate_exit set, KVM_RUN does what the last exit left to do and returns EINTR before any guest
 // instruction (api.rst 5, "immediate_exit"). It returns 0 instead when that work itself exits: the outcome is
-// then given. Registers come along (api.rst, KVM_CAP_SYNC_REGS), which costs less than one ioctl for each set of them; with every exit
-// it would cost more, for most are OUTs, and only behind this are theirs final.
+// then given. Registers come along (api.rst, KVM_CAP_SYNC_REGS): behind this those of an OUT are final.
 Result<std::optional<Exit>> Vcpu::reenter_to_complete() {
     known_ = {};
     ++entries_;
     Entry& entry = *entry_;
     const std::atomic_ref immediate_exit(entry.shared().immediate_exit);
     immediate_exit.store(1, std::memory_order_relaxed);
-    entry.shared().kvm_valid_regs = synced_;
+    ask_for_synced(true);
     const int result = ::ioctl(fd_.get(), KVM_RUN, 0UL);
     const int err = errno;
     immediate_exit.store(0, std::memory_order_relaxed);
-    entry.shared().kvm_valid_regs = 0;
     take_synced();
     if (result == 0) {
         return decode(entry.run.bytes());
@@ -114,6 +116,8 @@ Result<std::optional<Exit>> Vcpu::reenter_to_complete() {
     }
     return fail_errno(ErrorKind::rig, "KVM_RUN", err, fmt::format("(completing the last exit of {})", id_));
 }
+
+void Vcpu::ask_for_synced(bool on) { entry_->shared().kvm_valid_regs = on ? synced_ : 0; }
 
 void Vcpu::take_synced() {
     const auto& shared = entry_->shared().s.regs;
