@@ -5,7 +5,7 @@
 
 namespace stackrig::abi {
 
-inline constexpr std::uint32_t abi_version = 3;  ///< raised by every incompatible change in guest/abi
+inline constexpr std::uint32_t abi_version = 4;  ///< raised by every incompatible change in guest/abi
 
 inline constexpr std::uint64_t page_bytes = 4096;
 

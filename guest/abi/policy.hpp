@@ -72,6 +72,11 @@ enum class ReturnTo : std::uint32_t {
     executing,  ///< the cache of the executing CPU
     origin,     ///< the cache they came from
 };
+/// In which order EXIT unmaps P1..P3, against the order in which ENTER maps them.
+enum class UnmapOrder : std::uint32_t {
+    reverse,  ///< a thread that is next to enter finds the same frames at the same places
+    same,     ///< it finds them at other places
+};
 /// Old contents of pages that change hands.
 enum class Zero : std::uint32_t { never, on_return, on_map };
 /// Pages of a dead thread.
@@ -119,6 +124,7 @@ struct Policies {
     NewThread new_thread;
     Workers workers;
     ReturnTo return_to;
+    UnmapOrder unmap_order;
     Zero zero;
     Death death;
     CpuUp cpu_up;

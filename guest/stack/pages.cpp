@@ -182,10 +182,10 @@ void map_extra(PerCpu* pc, Thread* t) {
 
 bool has_extra(const Thread* t) { return (*stack_pte(t->slot, 1) & pte_present) != 0; }
 
-/// From the far end, so that what was taken last goes back first, and a cache is left as it was found.
 bool unmap_extra(PerCpu* pc, Thread* t) {
     bool any = false;
-    for (u32 i = extra; i >= 1; --i) {
+    for (u32 nth = 1; nth <= extra; ++nth) {
+        const u32 i = policies().unmap_order == abi::UnmapOrder::same ? nth : extra + 1 - nth;
         u64* pte = stack_pte(t->slot, i);
         if ((*pte & pte_present) == 0) {
             continue;  // a new thread's first return, or one that still waits for pages

@@ -84,6 +84,7 @@ const std::vector<PolicyKey>& policy_keys() {
         {"new_thread", "the stack of a new user thread", {"top-page", "full", "expand"}, offsetof(Policies, new_thread)},
         {"workers", "user-typed threads that stay in the kernel", {"as-user", "as-kthread"}, offsetof(Policies, workers)},
         {"return_to", "the cache that pages go back to", {"executing", "origin"}, offsetof(Policies, return_to)},
+        {"unmap_order", "the order in which an exit unmaps pages, against that of mapping them; same: they come back at other places", {"reverse", "same"}, offsetof(Policies, unmap_order)},
         {"zero", "old contents of pages", {"never", "on-return", "on-map"}, offsetof(Policies, zero)},
         {"death", "the pages of a dead thread", {"cache", "buddy"}, offsetof(Policies, death)},
         {"cpu_up", "a CPU for which there are no pages", {"allow", "fail"}, offsetof(Policies, cpu_up)},

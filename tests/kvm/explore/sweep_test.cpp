@@ -255,7 +255,7 @@ TEST_F(SweepTest, PairsInPartsAddUpToTheWhole) {
     parts.add(must(sweep->run(from + 1, 1)));
     parts.add(must(sweep->run(from, 1)));
     const SweepResult whole = must(sweep_of(small)->run(from, 2));
-    EXPECT_GT(whole.runs, 100u);
+    EXPECT_GT(whole.runs, 80u) << "two events at two boundaries, and behind each of the four so many as its handler has";
     EXPECT_EQ(parts.runs, whole.runs);
     EXPECT_EQ(parts.stops, whole.stops);
 }
