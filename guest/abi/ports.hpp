@@ -88,7 +88,7 @@ enum class FlushKind : std::uint32_t {
 /// What the guest does not decide by itself.
 enum class Choice : std::uint32_t {
     alloc = 1,      ///< RSI = Gfp, RDX = thread; answer 1: go on, 0: fail as if no page were free
-    next = 2,       ///< RSI = default thread id, RDX = cpu; answer: id of a runnable thread of this CPU
+    next = 2,       ///< RSI = default thread id, RDX = cpu; answer: id of the thread to run, if it is ready here
     resched = 3,    ///< RSI = cpu, RDX = current thread; answer 1: this tick sets need_resched
 };
 

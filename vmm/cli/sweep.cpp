@@ -1,6 +1,6 @@
 // `sweep`: every event at every boundary, shared out among workers, results as they come, counterexamples at the end.
-#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
@@ -145,15 +145,6 @@ class SweepRun {
 
     Result<int> go() {
         STACKRIG_TRY(ledger_.open());
-        STACKRIG_TRY_ASSIGN(crew_, Crew::hire(options_.host));
-        if (!options_.quiet) {
-            fmt::print("{}\n", crew_->session().headline());
-        }
-        outputs_.begin(run_info(crew_->session().headline(), guest_));
-        STACKRIG_TRY_ASSIGN(const SweepResult trunk, part(*crew_, 0, 0));
-        boundaries_ = trunk.boundaries;
-        ledger_.total().add(trunk);
-        share_out();
         STACKRIG_TRY(work());
         progress_.end();
         return conclude();
@@ -169,7 +160,50 @@ class SweepRun {
         return report::sweep_from_json(answer);
     }
 
-    void share_out() {
+    /// All at once from the start: each worker boots a host and walks the run without events for itself.
+    Result<void> work() {
+        std::vector<std::jthread> others;
+        for (std::uint32_t i = 1; i < options_.jobs; ++i) {
+            others.emplace_back([this] { note(assist()); });
+        }
+        note(lead());
+        others.clear();  // joins
+        if (error_) {
+            return tl::make_unexpected(*error_);
+        }
+        return {};
+    }
+
+    void note(const Result<void>& ended) {
+        const std::lock_guard lock(mutex_);
+        if (!ended && !error_) {
+            error_ = ended.error();
+        }
+        changed_.notify_all();
+    }
+
+    /// Finds out what there is to do, and does its part of it.
+    Result<void> lead() {
+        STACKRIG_TRY_ASSIGN(crew_, Crew::hire(options_.host));
+        if (!options_.quiet) {
+            fmt::print("{}\n", crew_->session().headline());
+        }
+        outputs_.begin(run_info(crew_->session().headline(), guest_));
+        STACKRIG_TRY_ASSIGN(const SweepResult trunk, part(*crew_, 0, 0));
+        share_out(trunk);
+        return labour(*crew_);
+    }
+
+    Result<void> assist() {
+        STACKRIG_TRY_ASSIGN(Crew crew, Crew::hire(options_.host));
+        STACKRIG_TRY(part(crew, 0, 0));
+        return labour(crew);
+    }
+
+    void share_out(const SweepResult& trunk) {
+        const std::lock_guard lock(mutex_);
+        boundaries_ = trunk.boundaries;
+        ledger_.total().add(trunk);
         const std::uint64_t size = std::max(least_part, boundaries_ / (options_.jobs * std::uint64_t{16}) + 1);
         for (std::uint64_t from = 0; from < boundaries_;) {
             if (ledger_.done(from)) {
@@ -183,46 +217,25 @@ class SweepRun {
             parts_.emplace_back(from, to - from);
             from = to;
         }
+        shared_out_ = true;
+        changed_.notify_all();
     }
 
     std::optional<std::pair<std::uint64_t, std::uint64_t>> next_part() {
-        const std::lock_guard lock(mutex_);
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return shared_out_ || error_; });
         if (error_ || next_ == parts_.size()) {
             return std::nullopt;
         }
         return parts_[next_++];
     }
 
-    void labour(Crew& crew) {
+    Result<void> labour(Crew& crew) {
         while (const auto mine = next_part()) {
-            auto done = part(crew, mine->first, mine->second);
+            STACKRIG_TRY_ASSIGN(const SweepResult done, part(crew, mine->first, mine->second));
             const std::lock_guard lock(mutex_);
-            if (!done) {
-                error_ = done.error();
-                return;
-            }
-            ledger_.take(*done);
+            ledger_.take(done);
             progress_.at(ledger_.boundaries_done(), boundaries_, ledger_.total().runs);
-        }
-    }
-
-    Result<void> work() {
-        std::vector<std::jthread> others;
-        for (std::uint32_t i = 1; i < options_.jobs && i < parts_.size(); ++i) {
-            others.emplace_back([this] {
-                auto crew = Crew::hire(options_.host);
-                if (!crew) {
-                    const std::lock_guard lock(mutex_);
-                    error_ = crew.error();
-                    return;
-                }
-                labour(*crew);
-            });
-        }
-        labour(*crew_);
-        others.clear();  // joins
-        if (error_) {
-            return tl::make_unexpected(*error_);
         }
         return {};
     }
@@ -288,6 +301,8 @@ class SweepRun {
     Ledger ledger_;
     Progress progress_{options_.quiet};
     std::mutex mutex_;  // guards everything below, and ledger_ and progress_ while several work
+    std::condition_variable changed_;  ///< shared_out_ or error_
+    bool shared_out_ = false;
     std::uint64_t boundaries_ = 0;
     std::vector<std::pair<std::uint64_t, std::uint64_t>> parts_;
     std::size_t next_ = 0;
