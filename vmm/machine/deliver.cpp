@@ -143,6 +143,7 @@ Result<Landing> deliver(Machine& machine, CpuId cpu, const NativeEvent& event, s
     STACKRIG_TRY_ASSIGN(const Gpa handler_at, space.physical(handler));
     STACKRIG_TRY_ASSIGN(auto shown, prepare_boundary(machine, event.how, space, boundary));
     STACKRIG_TRY_ASSIGN(HandlerTrap trap, HandlerTrap::set(machine, handler_at));
+    vcpu.request_interrupt_window(false);  // left over from a run that was abandoned, it would open before an INT3 in the code
     STACKRIG_TRY(queue(machine, cpu, event));
     STACKRIG_TRY_ASSIGN(const kvm::Exit exit, vcpu.run(budget));
     if (shown) {

@@ -192,6 +192,16 @@ TEST_F(DeliverTest, ASecondEventLandsOnTheFirstOnesHandler) {
     EXPECT_EQ(guest.value("nmis"), 1u);
 }
 
+// The request is no part of a snapshot: a branch that was left while an interrupt waited leaves it behind.
+TEST_F(DeliverTest, ALeftOverRequestForAnInterruptWindowIsNotInTheWay) {
+    for (const Delivery how : {Delivery::int3, Delivery::nmi, Delivery::machine_check}) {
+        StepsGuest guest;
+        guest.run_to("kernel_interruptible");
+        guest.vcpu().request_interrupt_window(true);
+        EXPECT_TRUE(must(machine::deliver(guest.machine(), cpu0, {.how = how}, ample)).exact);
+    }
+}
+
 TEST_F(DeliverTest, AVectorWithoutHandlerIsAnErrorThatNamesIt) {
     StepsGuest guest;
     guest.run_to("kernel_interruptible");
