@@ -46,17 +46,24 @@ void release_stack(Thread* t) {
     scheme().release(t);
 }
 
+bool map_stack_page(Thread* t, u32 i) {
+    const IrqSave irqs;  // nobody may find a frame that is in no place yet
+    const u32 pfn = alloc_thread_page(FrameUse::stack);
+    if (pfn != abi::no_pfn) {
+        write_once(*stack_pte(t->slot, i), frame_pa(pfn) | stack_pte_flags());
+    }
+    return pfn != abi::no_pfn;
+}
+
 /// The stack's pages as the scheme wants them at birth; false when pages are short, with nothing mapped.
 bool map_stack(Thread* t) {
     const u32 pages = scheme().initial_pages(t->kind);
     for (u32 i = 0; i < pages; ++i) {
-        const u32 pfn = alloc_thread_page(FrameUse::stack);
-        if (pfn == abi::no_pfn) {
+        if (!map_stack_page(t, i)) {
             release_stack(t);
             t->state = ThreadState::unused;
             return false;
         }
-        write_once(*stack_pte(t->slot, i), frame_pa(pfn) | stack_pte_flags());
     }
     t->source = pages == abi::stack_pages ? StackSource::birth : StackSource::none;
     return true;

@@ -107,9 +107,16 @@ class Sweep(unittest.TestCase):
         wide.write_text(text.replace("decisions = [", 'decisions = ["fail allocation #900", '))
         said = rig("shrink", wide, "--out", self.at / "cx2")
         self.assertEqual(said.returncode, 0, said)
-        self.assertRegex(said.stdout, r"1 of 2 decisions left after \d+ runs, 1-minimal\n  \./rig replay ")
-        said = rig("shrink", "scenarios/seed/c7-two-irqs-in-a-row.toml")
+        self.assertRegex(said.stdout, r"1 of 2 decisions left, 1-minimal, found in \d+ runs\n  \./rig replay ")
+        harmless = self.at / "harmless.toml"
+        harmless.write_text(re.sub(r"decisions = \[.*?\]\n", 'decisions = ["fail allocation #900"]\n', text.replace(self.found.stem, "harmless"), flags=re.DOTALL))
+        said = rig("shrink", harmless)
         self.assertEqual((said.returncode, said.stderr.count("shows no failure: there is nothing to shrink")), (2, 1), said)
+
+    def test_shrinking_is_about_decisions(self):
+        said = rig("shrink", "scenarios/seed/c7-two-irqs-in-a-row.toml")
+        self.assertEqual((said.returncode, said.stderr.count("has no decisions, so there is nothing to leave out: shrink takes away what `decisions` in "
+                                                             "[run] lists, not steps of the schedule")), (2, 1), said)
 
 
 class Clean(unittest.TestCase):
@@ -118,10 +125,18 @@ class Clean(unittest.TestCase):
         self.assertEqual(said.returncode, 0, said)
         self.assertIn("clean: nothing was violated\n", said.stdout)
 
+    def test_an_expected_violation_is_no_failure(self):
+        said = rig("replay", "scenarios/seed/c7-reserve-holder-rescheduled.toml")
+        self.assertEqual(said.returncode, 0, said)
+        self.assertIn("the file holds no trace to compare this one with; the violation is the one that it expects\n", said.stdout)
+        variant = rig("replay", "scenarios/seed/c7-reserve-holder-rescheduled.toml", "--variant", "nope")
+        self.assertEqual((variant.returncode, variant.stderr.count('has no variant "nope"')), (2, 1), variant)
+
     def test_a_sweep_begins_with_a_clean_run(self):
         said = rig("sweep", "scenarios/seed/c7-reserve-holder-rescheduled.toml", "--events", "nmi")
         self.assertEqual(said.returncode, 2, said)
-        self.assertIn(" without any event already ends as FAIL: INV-19 is violated. A sweep needs a run that is clean by itself", said.stderr)
+        self.assertIn(" without any event already ends as FAIL: INV-19 is violated. A sweep needs a run that is clean by itself; "
+                      "where the file has a variant that is to pass, --variant NAME sweeps that one", said.stderr)
 
     def test_a_soak_counts_and_says_how_to_go_on(self):
         said = rig("soak", "scenarios/schemes/fixed-null-syscall.toml", "--runs", 20)

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "vmm/host/probe.hpp"
+#include "vmm/scenario/vocabulary.hpp"
 
 namespace stackrig::host {
 namespace {
@@ -21,6 +22,11 @@ TEST(ProbeReport, HasOnlyWhatIsThereAndOk) {
 TEST(ProbeReport, WhyNotNamesTheRequiredItemsThatFailed) {
     EXPECT_EQ(report.why_not(), "step.iretq (HLT at 0x1), inject.nmi (none came)");
     EXPECT_EQ(ProbeReport{}.why_not(), "");
+}
+
+TEST(ProbeReport, ScenariosMayRequireWhatIsTried) {
+    const std::vector<std::string> words(std::begin(scenario::host_capabilities), std::end(scenario::host_capabilities));
+    EXPECT_EQ(words, probe_names());
 }
 
 }  // namespace

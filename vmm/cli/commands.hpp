@@ -68,6 +68,7 @@ int soak(const SoakOptions& options);
 struct ReplayOptions {
     std::optional<std::uint16_t> gdb;  ///< port
     std::string file;
+    std::string variant;
     std::string to;  ///< a place; empty: the whole run
     std::string out = "out/cx";
     std::uint64_t times = 1;

@@ -58,8 +58,9 @@ Result<std::unique_ptr<Sweep>> Sweep::prepare(const Bench& bench, const scenario
     STACKRIG_TRY_ASSIGN(auto trunk, Trunk::walk(bench, scenario));
     const Judged alone = judge_end(trunk->outcome(), trunk->watch(), scenario);
     if (alone.verdict != Verdict::pass) {
-        return fail(ErrorKind::usage, fmt::format("{} without any event already ends as {}: {}. A sweep needs a run that is clean by itself",
-                                                  scenario.title(), name_of(alone.verdict), alone.reason));
+        return fail(ErrorKind::usage, fmt::format("{} without any event already ends as {}: {}. A sweep needs a run that is clean by itself{}",
+                                                  scenario.title(), name_of(alone.verdict), alone.reason,
+                                                  scenario.expect.pass() ? "" : "; where the file has a variant that is to pass, --variant NAME sweeps that one"));
     }
     std::unique_ptr<Sweep> sweep(new Sweep(std::move(trunk), plan, checks));
     sweep->prepare_pairs();
@@ -92,6 +93,9 @@ std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const
     }
     if (event.kind == EventKind::debug && handles(boundary, abi::CpuStack::db, "asm_exc_debug")) {
         return "#DB is being handled: kernels disarm breakpoints there, for a second one overwrites the frame of the first";
+    }
+    if (event.kind == EventKind::int3 && !boundary.user_mode && cpu.regs.rsp < abi::direct_map_base) {
+        return "RSP is the user's still, or again: INT3 has no stack of its own, and no kernel puts one into such code (noinstr)";
     }
     if (event.kind == EventKind::nmi && cpu.events.interrupt.shadow != 0) {
         return "in the shadow of STI or MOV SS: it is taken one boundary later";

@@ -63,7 +63,7 @@ Showing what_it_shows(const engine::RunOutcome& outcome, const Watch& watch) {
         default: break;
     }
     if (const auto broken = watch.finally_broken()) {
-        return failed("predicate", fmt::format("\"{}\" does not hold at the end", *broken), outcome, watch);
+        return failed("predicate", *broken, outcome, watch);
     }
     return {};
 }
@@ -73,7 +73,7 @@ Judged judge_end(const engine::RunOutcome& outcome, const Watch& watch, const sc
         return {Verdict::fail, watch.failure().empty() ? fmt::format("{} is violated", scenario.expect.violation) : watch.failure()};
     }
     if (const auto broken = watch.finally_broken(); broken && outcome.end == RunEnd::finished) {
-        return {Verdict::fail, fmt::format("\"{}\" does not hold at the end", *broken)};
+        return {Verdict::fail, *broken};
     }
     return judge_stop(outcome, scenario);
 }
@@ -95,7 +95,7 @@ Judged judge(const engine::RunOutcome& outcome, const Watch& watch, const scenar
             return {Verdict::xpass, fmt::format("{} was expected to be violated and was not", scenario.expect.violation)};
         }
         if (const auto broken = watch.finally_broken()) {
-            return {Verdict::fail, fmt::format("\"{}\" does not hold at the end", *broken)};
+            return {Verdict::fail, *broken};
         }
     }
     for (const std::string& id : scenario.expect.also) {

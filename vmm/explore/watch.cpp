@@ -82,6 +82,15 @@ bool Watch::holds(const scenario::CheckedPredicate& predicate) const {
     return scenario::evaluate(predicate.predicate, [this](const Fact& fact) { return read(fact); }) != 0;
 }
 
+/// "reserve(cpu0) = 3, pend(A) = 0": what the predicate speaks of, now.
+std::string Watch::values_of(const scenario::CheckedPredicate& predicate) const {
+    std::string values;
+    for (const Fact& fact : scenario::facts_of(predicate.predicate)) {
+        values += fmt::format("{}{} = {}", values.empty() ? "" : ", ", scenario::render(fact, names_), read(fact));
+    }
+    return values;
+}
+
 /// Of the last stop, which may be over: only what the view itself holds.
 std::string Watch::where() const {
     const oracle::View& view = oracle_.view();
@@ -170,7 +179,7 @@ bool Watch::at_stop(const engine::Stop& stop) {
     }
     for (const scenario::CheckedPredicate& always : scenario_.always) {
         if (!holds(always)) {
-            failure_ = fmt::format("\"{}\" does not hold at stop {}, {}", always.text, stop.index, where());
+            failure_ = fmt::format("\"{}\" does not hold at stop {}, {}: {}", always.text, stop.index, where(), values_of(always));
             return false;
         }
     }
@@ -182,11 +191,7 @@ bool Watch::at_expect(std::size_t predicate, const engine::Stop& stop) {
     if (holds(expected)) {
         return true;
     }
-    std::string values;
-    for (const Fact& fact : scenario::facts_of(expected.predicate)) {
-        values += fmt::format("{}{} = {}", values.empty() ? "" : ", ", scenario::render(fact, names_), read(fact));
-    }
-    failure_ = fmt::format("\"expect {}\" does not hold after stop {}: {}", expected.text, stop.index, values);
+    failure_ = fmt::format("\"expect {}\" does not hold after stop {}: {}", expected.text, stop.index, values_of(expected));
     return false;
 }
 
@@ -219,7 +224,7 @@ std::optional<std::string> Watch::never_true() const {
 std::optional<std::string> Watch::finally_broken() const {
     for (const scenario::CheckedPredicate& predicate : scenario_.finally) {
         if (!holds(predicate)) {
-            return predicate.text;
+            return fmt::format("\"{}\" does not hold at the end: {}", predicate.text, values_of(predicate));
         }
     }
     return std::nullopt;

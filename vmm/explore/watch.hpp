@@ -72,6 +72,7 @@ class Watch final : public engine::Observer {
 
   private:
     [[nodiscard]] std::int64_t read(const scenario::Fact& fact) const;
+    [[nodiscard]] std::string values_of(const scenario::CheckedPredicate& predicate) const;
     [[nodiscard]] bool holds(const scenario::CheckedPredicate& predicate) const;
     [[nodiscard]] bool take(const oracle::Violation& violation);
     void remember(const engine::Stop& stop, std::span<const oracle::Violation> violations);

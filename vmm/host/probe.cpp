@@ -368,6 +368,12 @@ void ProbeReport::add(const std::vector<ProbeItem>& more) {
     sufficient = std::ranges::all_of(items, [](const ProbeItem& item) { return item.ok || !item.required; });
 }
 
+std::vector<std::string> probe_names() {
+    std::vector<std::string> names;
+    std::ranges::transform(rows, std::back_inserter(names), &Row::name);
+    return names;
+}
+
 Result<ProbeReport> probe(const kvm::System& system) {
     STACKRIG_TRY_ASSIGN(BareGuest guest, BareGuest::create(system));
     ProbeReport report;

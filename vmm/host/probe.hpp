@@ -30,6 +30,9 @@ struct ProbeReport {
     void add(const std::vector<ProbeItem>& more);
 };
 
+/// Names of all items, in the report's order.
+[[nodiscard]] std::vector<std::string> probe_names();
+
 /// Runs the probe: one VM, some twenty entries into it, each under a deadline of 500 ms. A check that fails
 /// is an item that is not ok; an error is only what keeps the probe from running at all (KVM_CREATE_VM
 /// refused).

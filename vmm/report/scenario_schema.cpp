@@ -276,6 +276,7 @@ std::string scenario_words() {
         out += word_line(place);
     }
     out += fmt::format("\nENTRY:\n  {}\n", fmt::join(scenario::handler_names(), " "));
+    out += fmt::format("\nWhat `requires` may ask of a host:\n  {}\n", fmt::join(scenario::host_capabilities, " "));
     out += "\nFacts of a PREDICATE:\n";
     for (const scenario::FactWord& word : scenario::fact_words) {
         constexpr const char* arguments[] = {"", "(CPU)", "(THREAD)", "(MARK)"};

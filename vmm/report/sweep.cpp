@@ -180,10 +180,15 @@ double executed_percent(const SweepResult& result) {
 
 std::string coverage_statement(const SweepResult& result) {
     const auto totals = by_event(result);
-    std::string out = wrap(fmt::format("Covered: {} of {} boundaries of the run, {} functions, {} runs, {} stops judged", result.count,
-                                       result.boundaries, result.coverage.size(), result.runs, result.stops),
+    std::string out = wrap(fmt::format("Covered: {} of {} boundaries of the run, {} function{}, {} runs, {} stops judged", result.count,
+                                       result.boundaries, result.coverage.size(), result.coverage.size() == 1 ? "" : "s", result.runs, result.stops),
                            width, 0);
     out += event_rows(totals) + reasons(totals) + gaps(result);
+    for (const auto& [event, cell] : totals) {
+        if (cell.placements() > 0 && cell.executed + cell.host_skipped + cell.incomplete == 0) {
+            out += wrap(fmt::format("{} was applicable nowhere here: nothing is said about it.", event), width, 2);
+        }
+    }
     out += wrap(fmt::format("{:.1f} % of the applicable placements were executed{}.", executed_percent(result),
                             result.count == result.boundaries ? "" : "; INCOMPLETE: not every boundary was swept"),
                 width, 2);

@@ -67,8 +67,9 @@ std::string wrap(const std::string& text, std::size_t width, std::size_t indent)
 std::string result_line(const ScenarioResult& r, const Paint& paint) {
     const std::string status = fmt::format("{:<7}", status_word(r));
     const bool fine = explore::as_expected(r.verdict);
-    return fmt::format("{}{:<34} {:<12} {:>5} stops  {}", fine ? paint.good(status) : paint.bad(status), r.name, joined(r.claims),
-                       r.stops, fine ? verdict_text(r) : paint.bad(verdict_text(r)));
+    const std::string line = fmt::format("{}{:<34} {:<12} {:>5} stops  {}", fine ? paint.good(status) : paint.bad(status), r.name, joined(r.claims),
+                                         r.stops, fine ? verdict_text(r) : paint.bad(verdict_text(r)));
+    return r.verdict == Verdict::skip ? line + "\n" + wrap(r.reason, columns, status.size()) : line;
 }
 
 std::string summary(const std::vector<ScenarioResult>& results) {

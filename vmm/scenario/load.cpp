@@ -25,12 +25,6 @@ bool lower_name(std::string_view text, std::string_view extra) {
     });
 }
 
-bool capability_name(std::string_view text) {
-    const auto dot = text.find('.');
-    return lower_name(text, "._") && dot != std::string_view::npos && dot != 0 && !text.ends_with('.') &&
-           text.find("..") == std::string_view::npos;
-}
-
 }  // namespace
 
 Scenario Loader::run() {
@@ -77,13 +71,15 @@ void Loader::header() {
 }
 
 void Loader::capabilities() {
+    const std::vector<std::string> known(std::begin(host_capabilities), std::end(host_capabilities));
     for (const Value* item : root_.strings("requires")) {
-        if (capability_name(item->text.text)) {
-            scenario_.capabilities.push_back(item->text.text);
-        } else {
-            root_.error(item->span, fmt::format("\"{}\" is no capability", item->text.text),
-                        "capabilities look like \"inject.irq\"; doctor lists them");
+        const std::string& name = item->text.text;
+        if (std::find(known.begin(), known.end(), name) == known.end()) {
+            const auto meant = nearest(name, known);
+            root_.error(item->span, fmt::format("\"{}\" is nothing that a host is asked for", name),
+                        meant ? fmt::format("did you mean \"{}\"?", *meant) : "./rig list --verbs and doctor list what hosts can do");
         }
+        scenario_.capabilities.push_back(name);
     }
 }
 
@@ -327,6 +323,16 @@ Value merged(const Value& base, const Value& over) {
     return out;
 }
 
+bool has_schedule(const Value& table) { return table.member("schedule") != nullptr; }
+
+/// The file's own schedule stands in [run]; that of a variant may stand beside its name, and replaces it.
+void drop_schedule_of_run(Value& document) {
+    const auto run = std::find_if(document.members.begin(), document.members.end(), [](const Member& m) { return m.key == "run"; });
+    if (run != document.members.end()) {
+        std::erase_if(run->value.members, [](const Member& m) { return m.key == "schedule"; });
+    }
+}
+
 void load_variants(const Value& document, const SymbolSource& symbols, Reporter& reporter, std::vector<Scenario>& out) {
     const auto table = Table(document, "", reporter).table("variants");
     if (!table) {
@@ -339,6 +345,9 @@ void load_variants(const Value& document, const SymbolSource& symbols, Reporter&
         }
         Table(member.value, fmt::format("[variants.{}]", member.key), reporter).only(keys_of("variants.*"));
         Value own = merged(document, member.value);
+        if (has_schedule(member.value)) {
+            drop_schedule_of_run(own);
+        }
         std::erase_if(own.members, [](const Member& m) { return m.key == "variants"; });
         out.push_back(Loader(Table(own, "", reporter), symbols).run());
         out.back().variant = member.key;

@@ -43,6 +43,10 @@ inline constexpr Word<abi::Sys> system_calls[] = {
     {"migrate", abi::Sys::migrate}, {"dump", abi::Sys::dump}, {"wake_late", abi::Sys::wake_late}, {"bad_iret", abi::Sys::bad_iret},
 };
 static_assert(std::size(system_calls) == static_cast<std::size_t>(abi::Sys::count));
+/// What a host may be able to do, for `requires`; the probe tries each (a test holds the two lists together).
+inline constexpr const char* host_capabilities[] = {
+    "int3.kernel", "syscall.64", "step.iretq", "inject.nmi", "inject.irq", "guest_debug", "dirty_log", "inject.mc", "inject.exception",
+    "syscall.compat", "shadow.set", "slot.readonly", "sync_regs", "tlb.stale", "smep", "smap", "fsgsbase"};
 /// What stands behind the name of a system call.
 enum class Argument { none, object, thread, cpu };
 [[nodiscard]] constexpr Argument argument_of(abi::Sys number) {

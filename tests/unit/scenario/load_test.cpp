@@ -220,5 +220,23 @@ TEST(Load, FilesThatTheParserGivesUpOnAreToldSo) {
     }
 }
 
+TEST(Variants, AScheduleOfTheirOwnReplacesTheFilesOneWhereverThatStands) {
+    const auto checked = check(R"(
+schema = 1
+name   = "v"
+why    = "w"
+[threads.A]
+program = ["spin"]
+[run]
+schedule = ["run A until user", "run"]
+[variants.short]
+schedule = ["run"]
+)",
+                               "v.toml", FakeSymbols{});
+    ASSERT_TRUE(checked) << render(checked.error());
+    EXPECT_EQ(checked->front().plan.schedule.size(), 2u);
+    EXPECT_EQ(checked->back().plan.schedule.size(), 1u);
+}
+
 }  // namespace
 }  // namespace stackrig::scenario
