@@ -115,7 +115,7 @@ class Sweep(unittest.TestCase):
 
     def test_shrinking_is_about_decisions(self):
         said = rig("shrink", "scenarios/seed/c7-two-irqs-in-a-row.toml")
-        self.assertEqual((said.returncode, said.stderr.count("has no decisions, so there is nothing to leave out: shrink takes away what `decisions` in "
+        self.assertEqual((said.returncode, said.stderr.count("c7-two-irqs-in-a-row.toml has no decisions, so there is nothing to leave out: shrink takes away what `decisions` in "
                                                              "[run] lists, not steps of the schedule")), (2, 1), said)
 
 
