@@ -254,8 +254,19 @@ class SweepRun {
         return code;
     }
 
+    /// Those that make this sweep what it is: for the command that shows it again.
+    [[nodiscard]] std::string options_as_typed() const {
+        std::string words;
+        for (const auto& [option, value] : {std::pair{"--events", fmt::format("{}", fmt::join(options_.events, ","))},
+                                            std::pair{"--at", fmt::format("{}", fmt::join(options_.at, ","))}, std::pair{"--pairs", options_.pairs}}) {
+            words += value.empty() ? "" : fmt::format("{}{} {}", words.empty() ? "" : " ", option, value);
+        }
+        return words;
+    }
+
     explore::ScenarioResult judged() {
         explore::ScenarioResult result = explore::sweep_result(source_.scenario, ledger_.total());
+        result.made_with = options_as_typed();
         if (nondeterministic_) {
             result.verdict = explore::Verdict::error;
             result.reason = fmt::format("NONDET: a counterexample did not replay {} of {} times", replays, replays);

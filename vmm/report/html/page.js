@@ -72,6 +72,7 @@ function listFindings() {
     data.not_shown > 0 ? h("p", {class: "hint"}, `${data.not_shown} more are not shown here: the file would grow too large. Run one of them alone for its pictures.`) : "");
   const asked = decodeURIComponent(location.hash.slice(1));
   showFinding(findings.has(asked) ? asked : data.details[0].name, findings.has(asked));
+  window.addEventListener("resize", () => { if (shown) shown.attached(); });  // a phone that is turned
   window.addEventListener("hashchange", () => showFinding(decodeURIComponent(location.hash.slice(1)), true));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
