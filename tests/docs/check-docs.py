@@ -72,6 +72,22 @@ class Documents(unittest.TestCase):
                     self.assertTrue(any(os.path.exists(p) for p in sources) or os.path.exists(os.path.join(ROOT, "docs", path)))
         self.assertGreater(found, 30, "the documents were not read")
 
+    def test_what_the_readme_shows_is_what_one_sees(self):
+        """But for numbers, which another compiler changes. STACKRIG_UPDATE_GOLDEN=1 writes it anew."""
+        def blurred(words):
+            return re.sub(r" +", " ", re.sub(r"0x[0-9a-f]+|\d+", "#", words))
+        text = shown = text_of("README.md")
+        seed = rig(["run", "scenarios/seed"]).stdout
+        for line, name in re.findall(r"^    (ok +(\S+) .* stops .*)$", text, re.MULTILINE):
+            shown = shown.replace(line, re.search(rf"^(?:ok|NOT OK) +{name} .*$", seed, re.MULTILINE)[0])
+        before, command, sample, after = re.fullmatch(r"(.*looks like this \(`\./rig ([^`]*)`\):\n\n)(.*?)(\n\n## .*)", shown, re.DOTALL).groups()
+        seen = re.search(r"^  INV-\d+ .*?(?=\n\n  code )", rig(shlex.split(command)).stdout, re.DOTALL | re.MULTILINE)[0]
+        shown = before + textwrap.indent(seen, "    ") + after
+        if os.environ.get("STACKRIG_UPDATE_GOLDEN"):
+            with open(os.path.join(ROOT, "README.md"), "w", encoding="utf-8") as file:
+                file.write(shown)
+        self.assertEqual(blurred(text_of("README.md")), blurred(shown))
+
     def test_a_scenario_with_an_id_behind_it_is_about_that_id(self):
         found = 0
         for document in DOCUMENTS:
