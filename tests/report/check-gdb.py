@@ -52,7 +52,7 @@ class Guest:
         if failed:
             self.process.kill()  # it would wait for a gdb that never comes
         with self.process.stdout:
-            self.process.stdout.read()
+            self.rest = self.process.stdout.read()
         self.code = self.process.wait(30)
 
 
@@ -68,7 +68,7 @@ class Gdb(unittest.TestCase):
         with Guest(REFUTED, "mark(enter.short)") as guest:
             self.assertIn("A     [#RRR]", guest.said)
             self.assertRegex(guest.said, r"The guest stands there. In another terminal, from this folder:\n    gdb \S+ -ex 'directory \S+' -ex 'target remote :\d+'\n")
-            self.assertIn("`monitor` draws the picture; each CPU is a thread; `continue` goes on with the schedule.", guest.said)
+            self.assertIn("`monitor` draws the picture; each CPU is a thread; `continue` goes on with the schedule, up to what the oracle finds.", guest.said)
             rip, bt, memory, monitor, threads = guest.gdb("p $cs", "bt 2", "p/x *(unsigned int*)&kernel_state", "monitor", "info threads")
         self.assertEqual(guest.code, 0)
         self.assertIn("= 16", rip)
@@ -93,9 +93,11 @@ class Gdb(unittest.TestCase):
         self.assertRegex(hit, r"(?s)Old value = .*New value = ", "the next entry pushes another user RIP")
         self.assertIn("= 16", mode)
 
-    def test_a_violation_no_longer_ends_the_run(self):
+    def test_a_violation_stops_the_run_and_does_not_end_it(self):
         with Guest(REFUTED, "A user") as guest:
-            _, _, bt = guest.gdb("break panic", "continue", "bt 3")
+            _, violation, _, bt = guest.gdb("break panic", "continue", "continue", "bt 3")
+        self.assertRegex(violation, r"INV-19 at stop \d+, cpu0 thread B enter\+0x[0-9a-f]+: B enters by device on cpu0 and needs the reserve, but A still holds")
+        self.assertIn("INV-19 at stop ", guest.rest, "the terminal of the rig has it, too")
         self.assertIn("entry_exit.cpp", bt, "the kernel gives up right behind the violation")
 
     def test_the_end_of_the_schedule_is_the_end_of_the_program(self):

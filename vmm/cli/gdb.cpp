@@ -121,9 +121,19 @@ class Conversation {
         STACKRIG_TRY_ASSIGN(const host::Json answer, worker_.ask({{"do", "gdb-packet"}, {"packet", packet}}, patience));
         running_ = answer.value("running", false);
         if (!running_) {
+            tell(answer.value("news", ""));
             send(host::gdb_frame(answer.value("reply", "")));
         }
         return {};
+    }
+
+    /// Here, and on gdb's console.
+    void tell(const std::string& news) {
+        if (!news.empty()) {
+            fmt::print("{}", news);
+            std::fflush(stdout);
+            send(host::gdb_frame(host::gdb_output(news)));
+        }
     }
 
     void send(const std::string& bytes) {
@@ -154,7 +164,7 @@ Result<void> serve_gdb(host::WorkerClient& worker, const host::Json& request, st
     STACKRIG_TRY_ASSIGN(const host::Json at, worker.ask(request, patience));
     fmt::print("{}\nThe guest stands there. In another terminal, from this folder:\n"
                "    gdb {} -ex 'directory {}' -ex 'target remote :{}'\n"
-               "`monitor` draws the picture; each CPU is a thread; `continue` goes on with the schedule.\n",
+               "`monitor` draws the picture; each CPU is a thread; `continue` goes on with the schedule, up to what the oracle finds.\n",
                at.value("text", ""), build_paths().guest, std::filesystem::path(build_paths().program).parent_path().string(), bound);
     std::fflush(stdout);
     const Socket gdb(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC));

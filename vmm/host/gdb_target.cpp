@@ -113,8 +113,18 @@ Result<void> GdbTarget::run_to(const std::string& text) {
     state.outcome.end = engine::RunEnd::finished;
     STACKRIG_TRY(session_->restore(state));
     observer_->attached = true;
+    told_ = watch_->violations().size();  // the picture has them
     selected_ = state.active;
     return {};
+}
+
+std::string GdbTarget::take_news() {
+    std::string news;
+    for (; told_ < watch_->violations().size(); ++told_) {
+        const explore::ViolationReport& violation = watch_->violations()[told_];
+        news += fmt::format("{} at stop {}, {}: {}\n", violation.id, violation.stop, violation.where, violation.text);
+    }
+    return news;
 }
 
 std::string GdbTarget::picture() const { return watch_->picture({}, true); }
@@ -223,10 +233,13 @@ Result<std::optional<std::string>> GdbTarget::resume(std::uint64_t steps) {
         STACKRIG_TRY_ASSIGN(const bool ready, session_->poise());
         if (!ready) {
             running_ = false;
-            return std::optional<std::string>("W00");  // the schedule is carried out
+            return std::optional<std::string>(watch_->violations().empty() ? "W00" : "W01");  // the schedule is carried out
         }
         STACKRIG_TRY(session_->step());
         STACKRIG_TRY_ASSIGN(auto reply, stopped());
+        if (!reply && watch_->violations().size() > told_) {
+            reply = stop_reply();
+        }
         if (reply) {
             running_ = false;
             selected_ = session_->state().active;

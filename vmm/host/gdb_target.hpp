@@ -29,6 +29,8 @@ class GdbTarget {
     /// The answer to a packet. Nothing: the guest runs, ask again with "" until there is an answer, or with "\x03" to stop it.
     /// Errors are the host's or the rig's; what gdb asks wrongly is answered with E01.
     [[nodiscard]] Result<std::optional<std::string>> handle(const std::string& packet);
+    /// What the oracle has found since the last call, for gdb's console and for the terminal; empty: nothing. The guest stands there.
+    [[nodiscard]] std::string take_news();
     /// What is drawn at the place.
     [[nodiscard]] std::string picture() const;
 
@@ -56,6 +58,7 @@ class GdbTarget {
     std::unique_ptr<engine::Session> session_;
     CpuId selected_;
     bool running_ = false;
+    std::size_t told_ = 0;  ///< violations that are no news
     std::set<std::uint64_t> breakpoints_;
     struct Watched {
         std::uint64_t length = 0;

@@ -34,6 +34,14 @@ std::string gdb_frame(std::string_view packet) {
     return fmt::format("${}#{:02x}", body, checksum(body));
 }
 
+std::string gdb_output(std::string_view text) {
+    std::string packet = "O";
+    for (const char c : text) {
+        packet += fmt::format("{:02x}", static_cast<unsigned char>(c));
+    }
+    return packet;
+}
+
 std::optional<GdbReader::Item> GdbReader::next() {
     while (!buffer_.empty() && buffer_.front() != '$') {
         const char c = buffer_.front();

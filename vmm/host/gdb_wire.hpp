@@ -10,6 +10,9 @@ namespace stackrig::host {
 /// "$OK#9a".
 [[nodiscard]] std::string gdb_frame(std::string_view packet);
 
+/// The packet that has gdb print `text`, where an answer to a continuing or stepping packet is due ("O" of the remote protocol).
+[[nodiscard]] std::string gdb_output(std::string_view text);
+
 /// Cuts what gdb sends into packets, whatever pieces it arrives in.
 class GdbReader {
   public:

@@ -141,7 +141,7 @@ Result<Json> Worker::gdb_packet(const Json& request) {
         return fail(ErrorKind::rig, "a packet of gdb, and no guest that stands for it");
     }
     STACKRIG_TRY_ASSIGN(const auto reply, gdb_->handle(request.at("packet").get<std::string>()));
-    return reply ? Json{{"reply", *reply}} : Json{{"running", true}};
+    return reply ? Json{{"reply", *reply}, {"news", gdb_->take_news()}} : Json{{"running", true}};
 }
 
 Result<Json> Worker::answer(const Json& request) {

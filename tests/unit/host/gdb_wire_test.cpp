@@ -14,6 +14,8 @@ TEST(GdbWire, FramesWithChecksumAndEscapes) {
     EXPECT_EQ(gdb_frame("a}b"), "$a}]b#9d") << "the checksum is over the escaped bytes";
 }
 
+TEST(GdbWire, OutputForTheConsoleIsHexadecimal) { EXPECT_EQ(gdb_output("A\n\xff"), "O410aff"); }
+
 TEST(GdbWire, PacketsArriveInAnyPieces) {
     const std::string bytes = "+$g#67-\x03$m}\x03,4#" "8d";
     for (std::size_t cut = 0; cut <= bytes.size(); ++cut) {
