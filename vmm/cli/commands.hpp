@@ -48,7 +48,7 @@ struct SweepOptions {
     bool resume = false;
     bool verify = false;
     bool quiet = false;
-    HostChoice host{.npt = true};
+    HostChoice host;
 };
 int sweep(const SweepOptions& options);
 

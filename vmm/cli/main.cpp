@@ -90,13 +90,8 @@ int main(int argc, char** argv) {
     sweep->add_option("--out", sweep_options.out, "folder for counterexamples (default: out/cx)");
     sweep->add_flag("--verify", sweep_options.verify, "compare all RAM and registers after each restore (slow)");
     sweep->add_flag("-q,--quiet", sweep_options.quiet, "no headline and no progress");
-    add_host_kind(*sweep, sweep_options.host);
-    bool shadow = false;
-    sweep->add_flag("--no-npt", shadow, "virtual host: kvm-amd with npt=0 instead of npt=1");
-    sweep->callback([&] {
-        sweep_options.host.npt = !shadow;
-        chosen = [&] { return cli::sweep(sweep_options); };
-    });
+    add_host(*sweep, sweep_options.host);
+    sweep->callback([&] { chosen = [&] { return cli::sweep(sweep_options); }; });
 
     cli::SoakOptions soak_options;
     CLI::App* soak = app.add_subcommand("soak", "random events in runs of the repaired scheme and of fixed stacks: nothing may fire");
