@@ -108,8 +108,6 @@ class Sweep(unittest.TestCase):
         said = rig("shrink", wide, "--out", self.at / "cx2")
         self.assertEqual(said.returncode, 0, said)
         self.assertRegex(said.stdout, r"1 of 2 decisions left after \d+ runs, 1-minimal\n  \./rig replay ")
-        said = rig("shrink", "scenarios/seed/c7-two-irqs-in-a-row.toml")
-        self.assertEqual((said.returncode, said.stderr.count("shows no failure: there is nothing to shrink")), (2, 1), said)
 
 
 class Clean(unittest.TestCase):
@@ -117,6 +115,16 @@ class Clean(unittest.TestCase):
         said = rig("replay", "scenarios/seed/c7-two-irqs-in-a-row.toml")
         self.assertEqual(said.returncode, 0, said)
         self.assertIn("clean: nothing was violated\n", said.stdout)
+
+    def test_a_clean_run_has_nothing_to_shrink(self):
+        said = rig("shrink", "scenarios/seed/c7-two-irqs-in-a-row.toml")
+        self.assertEqual((said.returncode, said.stderr), (2, "error: c7-two-irqs-in-a-row with its 0 decisions shows no failure: there is nothing to shrink\n"))
+
+    def test_a_place_is_looked_at_or_said_not_to_be_reached(self):
+        said = rig("inspect", "scenarios/seed/c7-two-irqs-in-a-row.toml", "--at", "A user")
+        self.assertRegex(said.stdout, r'\nc7-two-irqs-in-a-row, stop \d+, in step 1 \("run A until user"\)\n')
+        said = rig("inspect", "scenarios/seed/c7-two-irqs-in-a-row.toml", "--at", "mark(panic)")
+        self.assertRegex(said.stderr, r'\Aerror: "mark\(panic\)" was not reached: the run of c7-two-irqs-in-a-row ended after \d+ stops in step \d+\. "--at end" shows where\n\Z')
 
     def test_a_sweep_begins_with_a_clean_run(self):
         said = rig("sweep", "scenarios/seed/c7-reserve-holder-rescheduled.toml", "--events", "nmi")
@@ -142,8 +150,12 @@ class Clean(unittest.TestCase):
             self.assertRegex(said, words or r"\A\Z")
 
     def test_requests_that_are_none_are_told_so(self):
-        said = subprocess.run([STACKRIG, "ask"], cwd=ROOT, input="hello\n", capture_output=True, text=True, timeout=100)
-        self.assertIn("the line is no JSON object", said.stdout)
+        requests = 'hello\n{"do": "dance"}\n{"do": "gdb-packet", "packet": "g"}\n'
+        said = subprocess.run([STACKRIG, "ask"], cwd=ROOT, input=requests, capture_output=True, text=True, timeout=100)
+        self.assertEqual([json.loads(line).get("error") for line in said.stdout.splitlines()[1:]], [
+            "the line is no JSON object",
+            'the worker does not know the request "dance", but probe, run, inspect, gdb, gdb-packet, sweep, sample, replay and shrink',
+            'a packet of gdb, and no guest that stands for it: "do": "gdb" comes first'])
 
 
 if __name__ == "__main__":
