@@ -17,6 +17,20 @@ import xml.etree.ElementTree as ElementTree
 ROOT = sys.argv.pop()
 STACKRIG = os.path.abspath(sys.argv.pop())
 SWEPT = "scenarios/explore/sweep-literal-sleeper-holds-the-cache.toml"
+# Fixed stacks that an int3 in the deepest function overflows, which nothing does by itself.
+TIGHT = """
+schema = 1
+name   = "tight"
+why    = "Sixteen kilobytes are not enough for everything."
+[guest]
+scheme = "fixed"
+[guest.depth]
+int3 = "4K"
+[threads.A]
+program = ["syscall null deep 15K", "syscall null deep 15K", "spin"]
+[run]
+schedule = ["run A until user", "run"]
+"""
 
 
 def rig(*arguments):
@@ -139,6 +153,15 @@ class Clean(unittest.TestCase):
                                       r"\d+ ended off the schedule, 0 out of their budget, 0 not delivered exactly\n  \d+ ended at a predicate of the scenario, "
                                       r"which speaks of the run without events\n  \d+ stops judged; \d+ s, \d+ runs a second with 1 worker\n")
         self.assertRegex(said.stdout, r"more of the same stream: \./rig soak --seed 1 --first-round \d+\n")
+
+    def test_a_soak_shows_what_must_not_be(self):
+        with tempfile.TemporaryDirectory() as folder:
+            tight = pathlib.Path(folder, "tight.toml")
+            tight.write_text(TIGHT)
+            said = rig("soak", tight, "--runs", 20)
+        self.assertEqual(said.returncode, 1, said)
+        self.assertRegex(said.stdout, r"\nALARM INV-3 in tight, round 0 \(\d+ times\): #DF on cpu0 at 0x\w+: \d+ bytes below the top, beyond the 16 KiB of A's stack, "
+                                      r'.*\n  cpu0 thread A \S+\n  first by "inject bp at A \S+ #\d+"\nstop \d+ on cpu0: ')
 
     def test_the_doctor_names_the_host(self):
         self.assertIn("\n./rig run would use: ", rig("doctor").stdout)

@@ -62,6 +62,22 @@ class Workers(unittest.TestCase):
         self.assertEqual(len(names[0]), 4)
 
 
+    def test_one_that_cannot_be_had_is_done_without(self):
+        with tempfile.TemporaryDirectory() as folder:
+            build = pathlib.Path(STACKRIG).parent
+            for name in "guest", "host", "vmm":  # all but the saved states: those of this machine must not be found
+                os.symlink(build / name, pathlib.Path(folder, name))
+            shutil.copy2(STACKRIG, folder)
+            qemu = pathlib.Path(folder, "qemu-system-x86_64")
+            qemu.write_text(f'#!/bin/sh\nmkdir {folder}/started 2>/dev/null && exec {shutil.which("qemu-system-x86_64")} "$@"\necho only once\nexit 1\n')
+            qemu.chmod(0o755)
+            run = rig("run", *FEW, "--host", "virtual", "-j", "2", program=f"{folder}/stackrig", PATH=f"{folder}:{os.environ['PATH']}")
+        self.assertEqual(run.returncode, 0, run)
+        self.assertTrue(run.stderr.endswith("note: one worker less: the virtual host is gone: QEMU exited with status 1. What was finished before is kept; "
+                                            "start again.\nQEMU said:\nonly once\n\n"), run.stderr)
+        self.assertIn("\n4 scenarios: ", run.stdout)
+
+
 class BitExact(unittest.TestCase):
     def test_twice_gives_the_same_ticks(self):
         runs = [rig("replay", SCENARIO, "--bit-exact", "--trace") for _ in range(2)]
@@ -121,6 +137,13 @@ class Doctor(unittest.TestCase):
         text = rig("doctor", "--host", "virtual").stdout
         self.assertRegex(text, r"tlb\.stale: .*\n    -> skipped there, each counted: .*hz-c1-stale-for-real")
         self.assertTrue(text.endswith("\n./rig run would use: virtual npt=0\n"), text)
+
+
+class Exec(unittest.TestCase):
+    def test_how_a_program_ended_is_passed_on(self):
+        self.assertEqual(rig("exec", "/bin/sh", "-c", "exit 7").returncode, 7)
+        killed = rig("exec", "/bin/sh", "-c", "kill -SEGV $$")
+        self.assertEqual((killed.returncode, killed.stderr), (128 + 11, "the program was killed by SIGSEGV\n"))
 
 
 class Failures(unittest.TestCase):
