@@ -3,6 +3,7 @@
 #include <regex>
 
 #include "tests/kvm/explore/workload.hpp"
+#include "vmm/engine/runner.hpp"
 
 namespace stackrig::explore {
 namespace {
@@ -33,6 +34,38 @@ TEST_F(RunVerdictTest, ABudgetThatRanOutSaysWhatHelps) {
 
 TEST_F(RunVerdictTest, AHostThatLacksSomethingSkipsByItsName) {
     EXPECT_EQ(judged(R"("run A until A user")", "", "requires = [\"tlb.stale\"]\n"), "SKIP: this host lacks tlb.stale; ./rig doctor shows what it can do");
+}
+
+/// Nobody checks anything: the engine has to find out by itself that nothing goes on.
+struct Nobody final : engine::Observer {
+    bool at_stop(const engine::Stop&) override { return true; }
+    bool at_expect(std::size_t, const engine::Stop&) override { return true; }
+    void at_end(const engine::Stop&, engine::Ending) override {}
+};
+
+TEST_F(RunVerdictTest, CpusThatWaitForEachOtherEndTheRun) {
+    const scenario::Scenario& two_exits = scenario(R"toml(
+[guest]
+cpus        = 2
+cache_pages = 3
+flush       = "ipi"
+
+[threads.A]
+cpu     = 0
+program = ["syscall null", "spin"]
+
+[threads.B]
+cpu     = 1
+program = ["syscall null", "spin"]
+
+[run]
+schedule = ["run A until mark(syscall)", "run A until mark(exit.begin)", "run B until mark(syscall)", "run B until mark(exit.begin)", "run A until A user"]
+)toml");
+    Nobody nobody;
+    const engine::RunOutcome outcome = must(engine::run(bench->system, *guest, two_exits.plan, nobody, {}));
+    EXPECT_EQ(outcome.end, engine::RunEnd::deadlocked);
+    const std::regex place(R"(at \S+?(,|$))");
+    EXPECT_EQ(std::regex_replace(outcome.detail, place, "at PLACE$1"), "CPUs wait for each other and none will ever go on: cpu0 at PLACE, cpu1 at PLACE");
 }
 
 }  // namespace

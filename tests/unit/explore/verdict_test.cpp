@@ -140,5 +140,21 @@ TEST(SweepStatement, SaysWhatItRestsOn) {
 )");
 }
 
+TEST(SweepStatement, OfPairsOfAPartSaysSo) {
+    SweepResult part{.boundaries = 100, .count = 90, .runs = 3, .stops = 7, .ignored = {"nothing"}};
+    part.coverage["enter"]["nmi, then mc"] = {.executed = 3};
+    const std::string text = report::coverage_statement(part);
+    EXPECT_EQ(text.find("Covered: 90 of 100 boundaries of the run, 1 functions, 3 runs, 7 stops\njudged\n"), 0U) << text;
+    EXPECT_EQ(text.substr(text.find("  100.0 %")), R"(  100.0 % of the applicable placements were executed; INCOMPLETE: not
+  every boundary was swept.
+  These are all single placements and the ordered pairs that are not
+  pruned, the first of each on the path that the scenario takes without
+  any event, in the guest's kernel and user code, with sequentially
+  consistent memory. Three or more events, other paths and other
+  programs are not covered. A branch that stands where the trunk stood
+  is taken for the trunk's future; left out of that comparison: nothing.
+)");
+}
+
 }  // namespace
 }  // namespace stackrig::explore
