@@ -46,10 +46,10 @@ class BrokenGuestTest : public RunTest {
         const auto* data = reinterpret_cast<const std::byte*>(text.data());
         return {data, data + text.size()};
     }
-    static RunPlan a_thread_in_user_mode() {
+    static RunPlan a_thread_in_user_mode(std::uint32_t times = 1) {
         RunPlan plan;
         plan.threads = {{.name = "A", .program = {call(abi::Sys::null), op(abi::OpKind::spin)}}};
-        plan.schedule = {until({.kind = Place::Kind::user})};
+        plan.schedule = {until({.kind = Place::Kind::user, .occurrence = times})};
         return plan;
     }
 };
@@ -64,7 +64,11 @@ TEST_F(BrokenGuestTest, ATripleFaultIsSaidWithItsPlace) {
     const RunOutcome outcome = run_entry_code({0x0f, 0x0b});
     EXPECT_EQ(outcome.end, RunEnd::broken);
     EXPECT_EQ(outcome.detail.find("shutdown (triple fault) at "), 0U) << outcome.detail;  // where is up to the host: kvm-amd resets such a CPU
-    EXPECT_TRUE(outcome.detail.ends_with(" (RSP 0x0, CR2 0x0)")) << outcome.detail;
+    EXPECT_TRUE(outcome.detail.ends_with(" (RSP 0x0, CR2 0x0); before that the CPU was seen at 0x0")) << outcome.detail;
+    // xor %eax, %eax; mov %rax, %cr3
+    const RunOutcome later = run_broken(with_code_at(*guest->find("do_syscall_64"), {0x31, 0xc0, 0x0f, 0x22, 0xd8}), a_thread_in_user_mode(2));
+    EXPECT_EQ(later.detail.find("shutdown (triple fault) at "), 0U) << later.detail;
+    EXPECT_NE(later.detail.find("; before that the CPU was seen at user_mark"), std::string::npos) << later.detail;
 }
 
 TEST_F(BrokenGuestTest, MemoryThatIsNotThereIsNamed) {
