@@ -17,6 +17,20 @@ import xml.etree.ElementTree as ElementTree
 ROOT = sys.argv.pop()
 STACKRIG = os.path.abspath(sys.argv.pop())
 SWEPT = "scenarios/explore/sweep-literal-sleeper-holds-the-cache.toml"
+# Fixed stacks that an int3 in the deepest function overflows, which nothing does by itself.
+TIGHT = """
+schema = 1
+name   = "tight"
+why    = "Sixteen kilobytes are not enough for everything."
+[guest]
+scheme = "fixed"
+[guest.depth]
+int3 = "4K"
+[threads.A]
+program = ["syscall null deep 15K", "syscall null deep 15K", "spin"]
+[run]
+schedule = ["run A until user", "run"]
+"""
 
 
 def rig(*arguments):
@@ -111,7 +125,7 @@ class Sweep(unittest.TestCase):
         harmless = self.at / "harmless.toml"
         harmless.write_text(re.sub(r"decisions = \[.*?\]\n", 'decisions = ["fail allocation #900"]\n', text.replace(self.found.stem, "harmless"), flags=re.DOTALL))
         said = rig("shrink", harmless)
-        self.assertEqual((said.returncode, said.stderr.count("shows no failure: there is nothing to shrink")), (2, 1), said)
+        self.assertEqual((said.returncode, said.stderr.count("harmless with its 1 decisions shows no failure: there is nothing to shrink")), (2, 1), said)
 
     def test_shrinking_is_about_decisions(self):
         said = rig("shrink", "scenarios/seed/c7-two-irqs-in-a-row.toml")
@@ -132,6 +146,12 @@ class Clean(unittest.TestCase):
         variant = rig("replay", "scenarios/seed/c7-reserve-holder-rescheduled.toml", "--variant", "nope")
         self.assertEqual((variant.returncode, variant.stderr.count('has no variant "nope"')), (2, 1), variant)
 
+    def test_a_place_is_looked_at_or_said_not_to_be_reached(self):
+        said = rig("inspect", "scenarios/seed/c7-two-irqs-in-a-row.toml", "--at", "A user")
+        self.assertRegex(said.stdout, r'\nc7-two-irqs-in-a-row, stop \d+, in step 1 \("run A until user"\)\n')
+        said = rig("inspect", "scenarios/seed/c7-two-irqs-in-a-row.toml", "--at", "mark(panic)")
+        self.assertRegex(said.stderr, r'\Aerror: "mark\(panic\)" was not reached: the run of c7-two-irqs-in-a-row ended after \d+ stops in step \d+\. "--at end" shows where\n\Z')
+
     def test_a_sweep_begins_with_a_clean_run(self):
         said = rig("sweep", "scenarios/seed/c7-reserve-holder-rescheduled.toml", "--events", "nmi")
         self.assertEqual(said.returncode, 2, said)
@@ -147,6 +167,15 @@ class Clean(unittest.TestCase):
                                       r"which speaks of the run without events\n  \d+ stops judged; \d+ s, \d+ runs a second with 1 worker\n")
         self.assertRegex(said.stdout, r"more of the same stream: \./rig soak --seed 1 --first-round \d+\n")
 
+    def test_a_soak_shows_what_must_not_be(self):
+        with tempfile.TemporaryDirectory() as folder:
+            tight = pathlib.Path(folder, "tight.toml")
+            tight.write_text(TIGHT)
+            said = rig("soak", tight, "--runs", 20)
+        self.assertEqual(said.returncode, 1, said)
+        self.assertRegex(said.stdout, r"\nALARM INV-3 in tight, round 0 \(\d+ times\): #DF on cpu0 at 0x\w+: \d+ bytes below the top, beyond the 16 KiB of A's stack, "
+                                      r'.*\n  cpu0 thread A \S+\n  first by "inject bp at A \S+ #\d+"\nstop \d+ on cpu0: ')
+
     def test_the_doctor_names_the_host(self):
         self.assertIn("\n./rig run would use: ", rig("doctor").stdout)
 
@@ -157,8 +186,12 @@ class Clean(unittest.TestCase):
             self.assertRegex(said, words or r"\A\Z")
 
     def test_requests_that_are_none_are_told_so(self):
-        said = subprocess.run([STACKRIG, "ask"], cwd=ROOT, input="hello\n", capture_output=True, text=True, timeout=100)
-        self.assertIn("the line is no JSON object", said.stdout)
+        requests = 'hello\n{"do": "dance"}\n{"do": "gdb-packet", "packet": "g"}\n'
+        said = subprocess.run([STACKRIG, "ask"], cwd=ROOT, input=requests, capture_output=True, text=True, timeout=100)
+        self.assertEqual([json.loads(line).get("error") for line in said.stdout.splitlines()[1:]], [
+            "the line is no JSON object",
+            'the worker does not know the request "dance", but probe, run, inspect, gdb, gdb-packet, sweep, sample, replay and shrink',
+            'a packet of gdb, and no guest that stands for it: "do": "gdb" comes first'])
 
 
 if __name__ == "__main__":

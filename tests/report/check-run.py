@@ -77,6 +77,13 @@ class Text(unittest.TestCase):
         for part in ("INV-19 one user of the reserve is enough", "the mail: ", "guest/stack/", "\nA     [#RRR]", "\n   => ", "  decisions\n", "-> hit user_mark"):
             self.assertIn(part, block)
 
+    def test_what_the_numbers_mean_is_said(self):
+        said = run().stdout
+        self.assertIn("\nDeepest use of a user thread's stack, in bytes, seen at a stop. Around\nthe hooks (entry, wait, exit) 4096 are mapped; how deep kernel and loop\n"
+                      "go is the scenarios' choice.\n", said)
+        self.assertRegex(said, r"\n\d+ stops; \d+ times an invariant had something to examine\. A pass\nsupports the scheme in this model kernel, for the events, places and\n"
+                               r"CPUs that the scenarios name, with sequentially consistent memory; it\nsays nothing about other schedules\.\n\Z")
+
     def coloured(self, **environment):
         try:
             parent, child = pty.openpty()

@@ -21,7 +21,7 @@ using host::Json;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds patience{600};
-constexpr std::uint64_t runs_per_visit = 500;  ///< of one scenario in one round: walking its trunk costs a second or more
+constexpr std::uint64_t runs_per_visit = 2000;  ///< of one scenario in one round: walking its trunk costs as much as hundreds of runs
 
 /// Whether the scheme under test is one that has to be clean: fixed stacks, or all repairs.
 bool must_be_clean(const scenario::Scenario& scenario) {

@@ -221,9 +221,10 @@ Result<void> Session::on_exit(const kvm::Exit& exit) {
                   return {};
               },
               [&](const auto&) -> Result<void> {
+                  const Gva before = here().rip;  // kvm-amd resets a CPU that shut down: what is read behind that is no place in the guest
                   STACKRIG_TRY(refresh());
-                  end(RunEnd::broken, fmt::format("{} at {} (RSP {}, CR2 {})", kvm::describe(exit), guest_.describe(here().rip), here().rsp,
-                                                  here().cr2));
+                  end(RunEnd::broken, fmt::format("{} at {} (RSP {}, CR2 {}); before that the CPU was seen at {}", kvm::describe(exit),
+                                                  guest_.describe(here().rip), here().rsp, here().cr2, guest_.describe(before)));
                   return {};
               }},
         exit);

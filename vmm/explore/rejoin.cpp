@@ -1,6 +1,5 @@
 // Whether a run has rejoined the trunk: equal machines, but for memory that nobody will read before writing it.
 #include <algorithm>
-#include <fmt/format.h>
 
 #include "guest/abi/layout.hpp"
 #include "vmm/base/bytes.hpp"
@@ -90,16 +89,11 @@ std::size_t Trunk::alive_from(Pfn page) const {
 
 Result<bool> Trunk::same_memory(const machine::Snapshot& there) {
     STACKRIG_TRY_ASSIGN(const auto differing, snapshots_->differing(there, most_pages));
-    const oracle::View& view = watch_->oracle().view();
     for (const Pfn page : differing) {
         const auto is = session_->machine().memory().bytes().subspan(to_gpa(page).value(), page_size);
         const auto was = snapshots_->page_of(there, page);
         const std::size_t from = alive_from(page);
         if (!same_bytes(is.subspan(from), was.subspan(from))) {
-            const auto at = std::mismatch(is.begin() + static_cast<std::ptrdiff_t>(from), is.end(), was.begin() + static_cast<std::ptrdiff_t>(from)).first;
-            difference_ = fmt::format("memory at {:#x} (frame {}, use {})",
-                                      to_gpa(page).value() + static_cast<std::size_t>(at - is.begin()), page,
-                                      static_cast<unsigned>(view.use(page)));
             return false;
         }
     }
@@ -113,10 +107,7 @@ Result<bool> Trunk::same_machine(const machine::Snapshot& there) {
         if (cpu == then) {
             continue;
         }
-        const machine::CpuSnapshot is = without_logs(cpu);
-        const machine::CpuSnapshot was = without_logs(then);
-        if (!(is == was)) {
-            difference_ = machine::differences(is, was);
+        if (!(without_logs(cpu) == without_logs(then))) {
             return false;
         }
     }
@@ -124,19 +115,13 @@ Result<bool> Trunk::same_machine(const machine::Snapshot& there) {
 }
 
 Result<std::optional<std::size_t>> Trunk::rejoined() {
-    difference_.clear();
     const auto found = by_registers_.find(registers_key(session_->state()));
     if (found == by_registers_.end()) {
         return std::nullopt;
     }
     for (const std::size_t at : found->second) {
         const Moment& there = boundaries_[at].moment;
-        if (!session_->state().same_future(there.run)) {
-            difference_ = "the run's own state";
-            continue;
-        }
-        if (!watch_->same_future(*there.watch)) {
-            difference_ = "what the oracle remembers";
+        if (!session_->state().same_future(there.run) || !watch_->same_future(*there.watch)) {
             continue;
         }
         STACKRIG_TRY_ASSIGN(const bool same, same_machine(there.machine));

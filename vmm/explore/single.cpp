@@ -57,7 +57,7 @@ std::optional<std::string> missing_capability(const Bench& bench, const scenario
 Result<Gpa> kernel_state(const x86::Elf& guest) {
     const auto symbol = guest.find("kernel_state");
     if (!symbol) {
-        return fail(ErrorKind::usage, fmt::format("{} has no symbol kernel_state: it is no guest of this rig", guest.path()));
+        return fail(ErrorKind::usage, fmt::format("{} has no symbol kernel_state: it is no guest of this rig; `ninja -C build` builds one", guest.path()));
     }
     return Gpa(symbol->value() - abi::kernel_map_base);
 }

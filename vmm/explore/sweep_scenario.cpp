@@ -32,17 +32,17 @@ Judged judge_sweep(const SweepResult& sweep, const scenario::Expectation& expect
         return {Verdict::incomplete, fmt::format("{} placements ran out of their budget of stops. Raise max_stops in [run]", total.incomplete)};
     }
     if (total.host_skipped > 0) {
-        return {Verdict::incomplete, fmt::format("{} placements were not delivered exactly where they were meant to be, on this host", total.host_skipped)};
+        return {Verdict::incomplete, fmt::format("{} placements were not delivered exactly where they were meant to be, on this host. ./rig doctor shows what it can do; --host virtual is another one", total.host_skipped)};
     }
     if (!sweep.all_met) {
-        return {Verdict::vacuous, fmt::format("\"{}\" was never true in any run", sweep.unmet)};
+        return {Verdict::vacuous, fmt::format("\"{}\" was never true in any run: the sweep did not get where the scenario wants to look", sweep.unmet)};
     }
     if (total.executed == 0) {
-        return {Verdict::vacuous, "no placement could be executed: the window holds none that is applicable"};
+        return {Verdict::vacuous, "no placement could be executed: the window holds none that is applicable. Name other functions in `at`, or other events"};
     }
     const bool seen = std::any_of(sweep.findings.begin(), sweep.findings.end(), [&](const Finding& f) { return f.id == expect.violation; });
     if (!expect.pass() && !seen) {
-        return {Verdict::xpass, fmt::format("{} was expected to be found and was not", expect.violation)};
+        return {Verdict::xpass, fmt::format("{} was expected to be found and was not, by any placement", expect.violation)};
     }
     return {expect.pass() ? Verdict::pass : Verdict::expected_violation, ""};
 }

@@ -70,8 +70,6 @@ class Trunk {
     /// The boundary of the trunk where the run stands as the trunk stood there, so that both have one future; called where a
     /// stop has just been shown. Differences in what is declared dead (see ignored()) do not count.
     [[nodiscard]] Result<std::optional<std::size_t>> rejoined();
-    /// What the last rejoined() found different where registers were those of the trunk, in words; empty if nothing.
-    [[nodiscard]] const std::string& last_difference() const { return difference_; }
     /// What rejoined() leaves out of the comparison, one sentence each.
     [[nodiscard]] static std::vector<std::string> ignored();
 
@@ -101,7 +99,6 @@ class Trunk {
     std::shared_ptr<const Watch::State> watch_state_;
     std::unordered_map<std::uint64_t, std::vector<std::size_t>> by_registers_;
     engine::RunOutcome outcome_;
-    std::string difference_;
     struct CpuStackPage {
         CpuId cpu;
         abi::CpuStack stack;

@@ -1,6 +1,7 @@
 // A sealed virtual host: all that goes in goes in before it starts.
 #include "vmm/host/bit_exact.hpp"
 
+#include <fmt/format.h>
 
 #include "vmm/host/channel.hpp"
 #include "vmm/host/initramfs.hpp"
@@ -25,13 +26,14 @@ Result<std::vector<InitramfsFile>> contents(const BuildPaths& paths, const Json&
 }
 
 /// The worker's one answer out of the frames that come.
-Result<Json> answer_from(Channel& channel, Deadline deadline) {
+Result<Json> answer_from(Channel& channel, std::chrono::milliseconds patience) {
+    const Deadline deadline = in(patience);
     MessageReader reader;
     std::string complaints;
     for (;;) {
         STACKRIG_TRY_ASSIGN(const auto frame, channel.receive(deadline));
         if (!frame) {
-            return fail(ErrorKind::host, "the bit-exact virtual host gave no answer in time." + channel.last_words());
+            return fail(ErrorKind::host, fmt::format("the bit-exact virtual host gave no answer within {} s.{}", patience.count() / 1000, channel.last_words()));
         }
         if (frame->type == wire::Type::output) {
             reader.feed(frame->data);
@@ -56,7 +58,7 @@ Result<Json> ask_bit_exact(const BuildPaths& paths, bool nested_paging, const Js
     STACKRIG_TRY_ASSIGN(const OwnedFd initrd, memory_file("initrd"));
     STACKRIG_TRY(write_all(initrd.get(), initramfs, "the virtual host's initial RAM filesystem"));
     STACKRIG_TRY_ASSIGN(const auto channel, launch_sealed(options, initrd.get()));
-    STACKRIG_TRY_ASSIGN(Json answer, answer_from(*channel, in(patience)));
+    STACKRIG_TRY_ASSIGN(Json answer, answer_from(*channel, patience));
     return taken(std::move(answer));
 }
 

@@ -79,7 +79,8 @@ Result<std::optional<Frame>> FrameReader::next() {
     }
     std::memcpy(&header, buffer_.data(), sizeof header);
     if (header.magic != wire::magic || header.length > wire::max_length) {
-        return fail(ErrorKind::rig, fmt::format("the virtual host's port holds no frame but {:#x} {:#x}: an agent of another version?",
+        return fail(ErrorKind::rig, fmt::format("the virtual host's port holds no frame but {:#x} {:#x}: an agent of another version? "
+                                                "`ninja -C build` builds the one that fits",
                                                 header.magic, header.length));
     }
     if (buffer_.size() < sizeof header + header.length) {
@@ -118,7 +119,8 @@ Result<void> Channel::send(wire::Type type, std::string_view data) {
         if (n < 0 && errno == EAGAIN) {
             pollfd full{port_.get(), POLLOUT, 0};
             if (::poll(&full, 1, milliseconds_until(deadline)) == 0) {
-                return fail(ErrorKind::host, fmt::format("the virtual host has not taken what was sent for {} ms: it hangs, or is stopped.{}", patience_.count(), last_words()));
+                return fail(ErrorKind::host, fmt::format("the virtual host has not taken what was sent for {} ms: QEMU (process {}) hangs, or is stopped.{}", patience_.count(),
+                                                         qemu_, last_words()));
             }
             continue;
         }

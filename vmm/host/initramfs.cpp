@@ -36,11 +36,11 @@ Result<std::string> read_file(const std::string& path, std::string_view hint) {
 }
 
 Result<std::string> build_initramfs(const std::string& agent, const std::string& kernel_folder, const std::vector<InitramfsFile>& more) {
-    constexpr std::string_view fetch = "vmm/host/fetch-kernel.sh BUILD fetches the virtual host's kernel";
+    constexpr std::string_view fetch = "`vmm/host/fetch-kernel.sh BUILD` fetches the virtual host's kernel";
     CpioWriter cpio;
     cpio.add_folder("dev");
     cpio.add_device("dev/console", 5, 1);
-    STACKRIG_TRY_ASSIGN(const std::string init, read_file(agent, "ninja builds the agent"));
+    STACKRIG_TRY_ASSIGN(const std::string init, read_file(agent, "`ninja -C build` builds the agent"));
     cpio.add_file("init", init);
     cpio.add_folder("modules");
     STACKRIG_TRY_ASSIGN(const std::string order, read_file(kernel_folder + "/modules/order", fetch));

@@ -40,12 +40,13 @@ Result<void> send_with(int socket, std::string text, int file) {
 Result<Json> Qmp::next_line(Deadline deadline) {
     for (;;) {
         if (const std::size_t end = buffer_.find('\n'); end != std::string::npos) {
-            Json line = Json::parse(buffer_.substr(0, end), nullptr, false);
+            const std::string text = buffer_.substr(0, end);
             buffer_.erase(0, end + 1);
+            Json line = Json::parse(text, nullptr, false);
             if (line.is_object()) {
                 return line;
             }
-            return fail(ErrorKind::host, "QEMU's monitor does not speak QMP");
+            return fail(ErrorKind::host, fmt::format("QEMU's monitor does not speak QMP, but says: {}", text));
         }
         pollfd fd{socket_.get(), POLLIN, 0};
         if (::poll(&fd, 1, milliseconds_until(deadline)) == 0) {

@@ -37,7 +37,7 @@ class Listing {
     Result<Gva> symbol(const char* name) {
         const auto address = elf_.find(name);
         if (!address) {
-            return fail(ErrorKind::rig, fmt::format("{} has no symbol {}: it is not the guest of guest/steps", elf_.path(), name));
+            return fail(ErrorKind::rig, fmt::format("{} has no symbol {}: it is not the guest of guest/steps; `ninja -C build` builds that", elf_.path(), name));
         }
         return *address;
     }

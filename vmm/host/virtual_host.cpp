@@ -52,7 +52,8 @@ class RemoteProcess final : public Process {
             case wire::Type::exited: return std::optional<Event>(Ended{Ended::How::exited, number});
             case wire::Type::signalled: return std::optional<Event>(Ended{Ended::How::signalled, number});
             case wire::Type::failed: return fail(ErrorKind::host, "the virtual host's agent: " + frame->data);
-            default: return fail(ErrorKind::rig, "the virtual host's agent sent a frame out of turn");
+            default: return fail(ErrorKind::rig, fmt::format("the virtual host's agent sent a frame out of turn (type {}): is it of another version? "
+                                                                 "`ninja -C build` builds the one that fits", static_cast<std::uint32_t>(frame->type)));
         }
     }
 

@@ -19,7 +19,8 @@ Result<std::optional<std::string>> wait_until_ready(Channel& channel, Deadline d
         return std::nullopt;
     }
     if (frame->type != wire::Type::ready) {
-        return fail(ErrorKind::rig, "the virtual host's agent did not begin with a ready frame");
+        return fail(ErrorKind::rig, fmt::format("the virtual host's agent did not begin with a ready frame but with one of type {}: is it of another version? "
+                                                "`ninja -C build` builds the one that fits", static_cast<std::uint32_t>(frame->type)));
     }
     return std::optional(frame->data);
 }

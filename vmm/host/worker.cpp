@@ -138,7 +138,7 @@ Result<Json> Worker::gdb(const Json& request) {
 
 Result<Json> Worker::gdb_packet(const Json& request) {
     if (!gdb_) {
-        return fail(ErrorKind::rig, "a packet of gdb, and no guest that stands for it");
+        return fail(ErrorKind::rig, "a packet of gdb, and no guest that stands for it: \"do\": \"gdb\" comes first");
     }
     STACKRIG_TRY_ASSIGN(const auto reply, gdb_->handle(request.at("packet").get<std::string>()));
     return reply ? Json{{"reply", *reply}, {"news", gdb_->take_news()}} : Json{{"running", true}};
@@ -170,7 +170,7 @@ Result<Json> Worker::answer(const Json& request) {
         STACKRIG_TRY_ASSIGN(scenario::Scenario scenario, checked(request));
         return explorer_.answer(request, *explore_bench_, std::move(scenario));
     }
-    return fail(ErrorKind::rig, fmt::format("the worker does not know the request \"{}\"", what));
+    return fail(ErrorKind::rig, fmt::format("the worker does not know the request \"{}\", but probe, run, inspect, gdb, gdb-packet, sweep, sample, replay and shrink", what));
 }
 
 }  // namespace

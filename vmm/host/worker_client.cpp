@@ -7,6 +7,7 @@ namespace stackrig::host {
 namespace {
 
 constexpr std::size_t longest_complaint = 4000;
+constexpr std::chrono::seconds last_words_patience{1};
 
 }  // namespace
 
@@ -47,10 +48,36 @@ Unexpected WorkerClient::died(const Process::Ended& ended) const {
     return fail(ErrorKind::rig, text);
 }
 
+/// A worker that takes no request has ended, as a rule: why says more than that its input is closed.
+Unexpected WorkerClient::died_before(const Error& refused) {
+    const Deadline deadline = in(last_words_patience);
+    for (;;) {
+        const auto event = process_->next(deadline);
+        if (!event || !*event) {
+            return tl::make_unexpected(refused);
+        }
+        if (const auto* ended = std::get_if<Process::Ended>(&**event)) {
+            return died(*ended);
+        }
+        take(std::get<Process::Output>(**event));
+    }
+}
+
+void WorkerClient::take(const Process::Output& output) {
+    if (!output.standard_error) {
+        reader_.feed(output.bytes);
+        return;
+    }
+    complaints_ += output.bytes;
+    complaints_.erase(0, complaints_.size() - std::min(complaints_.size(), longest_complaint));
+}
+
 Result<Json> WorkerClient::ask(const Json& request, std::chrono::milliseconds patience) {
     const Deadline deadline = in(patience);
     gone_ = true;  // until it answers
-    STACKRIG_TRY(process_->write(encode_message(request)));
+    if (const auto written = process_->write(encode_message(request)); !written) {
+        return died_before(written.error());
+    }
     for (;;) {
         STACKRIG_TRY_ASSIGN(auto message, reader_.next());
         if (message) {
@@ -65,13 +92,7 @@ Result<Json> WorkerClient::ask(const Json& request, std::chrono::milliseconds pa
         if (const auto* ended = std::get_if<Process::Ended>(&*event)) {
             return died(*ended);
         }
-        const auto& output = std::get<Process::Output>(*event);
-        if (!output.standard_error) {
-            reader_.feed(output.bytes);
-        } else {
-            complaints_ += output.bytes;
-            complaints_.erase(0, complaints_.size() - std::min(complaints_.size(), longest_complaint));
-        }
+        take(std::get<Process::Output>(*event));
     }
 }
 
@@ -90,6 +111,7 @@ Result<void> WorkerClient::finish(std::chrono::milliseconds patience) {
             }
             return died(*ended);
         }
+        take(std::get<Process::Output>(*event));
     }
 }
 

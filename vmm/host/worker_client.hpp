@@ -26,6 +26,8 @@ class WorkerClient {
 
   private:
     [[nodiscard]] Unexpected died(const Process::Ended& ended) const;
+    [[nodiscard]] Unexpected died_before(const Error& refused);
+    void take(const Process::Output& output);
     std::unique_ptr<Process> process_;
     MessageReader reader_;
     bool gone_ = false;

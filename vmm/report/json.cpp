@@ -175,7 +175,7 @@ Result<explore::ScenarioResult> result_from_json(const Json& json) try {
     }
     return r;
 } catch (const std::exception& e) {
-    return fail(ErrorKind::rig, fmt::format("a result from the worker cannot be read: {}", e.what()));
+    return fail(ErrorKind::rig, fmt::format("a result from the worker cannot be read ({}): is the worker of another build? `ninja -C build` builds both", e.what()));
 }
 
 }  // namespace stackrig::report

@@ -114,7 +114,7 @@ class PlaceBuilder {
         const auto address = context_.names.symbols.find(label);
         if (!address) {
             fail(node,
-                 fmt::format("the guest has no symbol {}: guest and program are not from one tree", label));
+                 fmt::format("the guest has no symbol {}: guest and program are not from one tree", label), "`ninja -C build` builds both");
         }
         place_.address = address.value_or(Gva{});
     }

@@ -1,10 +1,9 @@
 // Sweeps over small workloads: what is covered, what rejoins, what is found, and that snapshots and parts change nothing.
 #include <algorithm>
-#include <cstdlib>
 #include <functional>
 #include <gtest/gtest.h>
 
-#include "tests/kvm/fixture.hpp"
+#include "tests/kvm/explore/workload.hpp"
 #include "vmm/explore/replay.hpp"
 #include "vmm/explore/sweep.hpp"
 #include "vmm/scenario/sentence.hpp"
@@ -12,28 +11,8 @@
 namespace stackrig::explore {
 namespace {
 
-using test::must;
-
-class SweepTest : public test::KvmTest {
+class SweepTest : public WorkloadTest {
   protected:
-    void SetUp() override {
-        test::KvmTest::SetUp();
-        if (IsSkipped()) {
-            return;
-        }
-        const char* path = std::getenv("STACKRIG_GUEST");
-        guest.emplace(must(x86::Elf::load(path != nullptr ? path : "guest.elf")));
-        bench = std::make_unique<Bench>(Bench{system(), *guest, {}});
-    }
-    /// The scenario of `text`, which holds everything but the header.
-    const scenario::Scenario& scenario(const std::string& text) {
-        auto checked = scenario::check("schema = 1\nname = \"a\"\nwhy = \"A workload.\"\n" + text, "a.toml", GuestSymbols(*guest));
-        if (!checked) {
-            throw std::runtime_error(scenario::render(checked.error()));
-        }
-        scenarios.push_back(std::make_unique<scenario::Scenario>(std::move(checked->front())));
-        return *scenarios.back();
-    }
     std::unique_ptr<Sweep> sweep_of(const scenario::Scenario& s, const SweepChecks& checks = {}) {
         return must(Sweep::prepare(*bench, s, *s.sweep, checks));
     }
@@ -53,10 +32,6 @@ class SweepTest : public test::KvmTest {
         }
         return out;
     }
-
-    std::optional<x86::Elf> guest;
-    std::unique_ptr<Bench> bench;
-    std::vector<std::unique_ptr<scenario::Scenario>> scenarios;
 };
 
 constexpr std::uint64_t everything = ~std::uint64_t{0};
@@ -242,8 +217,11 @@ TEST_F(SweepTest, ASecondEventIsPutAtEveryBoundaryBehindAFirstUntilTheTrunkIsRej
     EXPECT_EQ(nested.executed, 0u);
     EXPECT_GT(nested.not_applicable.at("NMIs are masked until the next IRET"), 40u);
     EXPECT_EQ(nested.placements(), total(result, "nmi, then mc").placements()) << "every boundary is accounted for";
-    EXPECT_EQ(total(result, "mc, then mc").executed, 0u) << "no kernel survives a machine check on the #MC stack";
-    EXPECT_GT(total(result, "nmi, then any").pruned.begin()->second, 0u) << "what follows the way back to the trunk is pruned, and counted";
+    const auto second = total(result, "mc, then mc");
+    EXPECT_EQ(second.executed, 0u) << "no kernel survives a machine check on the #MC stack";
+    EXPECT_GT(second.not_applicable.at("MCIP is set: a second machine check is a shutdown"), 0u);
+    EXPECT_GT(second.not_applicable.at("#MC is being handled: between the clearing of MCIP and the IRET no kernel survives another, which overwrites the frame of the first"), 0u);
+    EXPECT_GT(total(result, "nmi, then any").pruned.at("sound: behind the point where the run without events is rejoined, a second is a single"), 0u);
 }
 
 TEST_F(SweepTest, PairsInPartsAddUpToTheWhole) {
@@ -272,7 +250,7 @@ TEST_F(SweepTest, FastPairsSkipFirstsThatAreLikeAnEarlierOneAndSayThatThisIsNotS
     EXPECT_GT(total(fast, "nmi, then mc").executed, 0u);
     EXPECT_LT(total(fast, "nmi, then mc").executed, total(all, "nmi, then mc").executed);
     const auto pruned = total(fast, "nmi, then any").pruned;
-    EXPECT_TRUE(std::any_of(pruned.begin(), pruned.end(), [](const auto& p) { return p.first.starts_with("NOT sound"); }));
+    EXPECT_GT(pruned.at("NOT sound (fast): thread, function, IF, NMI mask and mapped pages were like this before"), 0u);
 }
 
 TEST_F(SweepTest, FailingAllocationsAreCrossedWithEventsAndWithEachOther) {
@@ -311,7 +289,33 @@ finally = ["mapped(A) == 4"]
 [explore]
 sweep = { events = ["nmi"] }
 )");
-    EXPECT_NE(test::error_of(Sweep::prepare(*bench, broken, *broken.sweep, {})).find("needs a run that is clean by itself"), std::string::npos);
+    EXPECT_EQ(test::error_of(Sweep::prepare(*bench, broken, *broken.sweep, {})),
+              "a without any event already ends as FAIL: \"mapped(A) == 4\" does not hold at the end: mapped(A) = 1. A sweep needs a run that is clean by itself");
+}
+
+TEST_F(SweepTest, BehindAFindingNothingMoreIsPlaced) {
+    std::string pairs = literal_workload;
+    pairs.replace(pairs.find("[\"nmi\", \"tick\"]"), 15, "[\"nmi\"], pairs = \"all\"");
+    const auto sweep = sweep_of(scenario(pairs));
+    const auto& all = sweep->trunk().boundaries();
+    const auto last = std::find_if(all.rbegin(), all.rend(), [](const Boundary& b) { return b.user_mode; });
+    const SweepResult result = must(sweep->run(static_cast<std::uint64_t>(all.rend() - last) - 1, 1));
+    EXPECT_EQ(total(result, "nmi, then any").pruned, (std::map<std::string, std::uint64_t>{{"sound: the first alone is a finding", 1}})) << all_findings(result);
+}
+
+TEST_F(SweepTest, WhereAnEventIsNotApplicableTheReasonIsCounted) {
+    const auto debug = sweep_of(scenario(pairs_of(R"("db")", "all", "enter_from_user_mode")));
+    const Gva function = *guest->find("enter_from_user_mode");
+    const SweepResult twice = must(debug->run(boundary_where(*debug, [&](const Boundary& b) { return b.rip == function; }), 1));
+    EXPECT_GT(total(twice, "db, then db").not_applicable.at("#DB is being handled: kernels disarm breakpoints there, for a second one overwrites the frame of the first"), 0u);
+    const auto breakpoint = sweep_of(scenario(pairs_of(R"("bp")", "all", "entry_SYSCALL_64")));
+    const Gva gap = *guest->find("entry_SYSCALL_64");
+    const SweepResult trapped = must(breakpoint->run(boundary_where(*breakpoint, [&](const Boundary& b) { return b.rip == gap; }), 1));
+    EXPECT_EQ(total(trapped, "bp").not_applicable,
+              (std::map<std::string, std::uint64_t>{{"RSP is the user's still, or again: INT3 has no stack of its own, and no kernel puts one into such code (noinstr)", 1}}));
+    const auto nmi = sweep_of(scenario(literal_workload));
+    const SweepResult once = must(nmi->run(boundary_where(*nmi, [](const Boundary& b) { return b.moment.machine.cpu(b.cpu).events.interrupt.shadow != 0; }), 1));
+    EXPECT_EQ(total(once, "nmi").not_applicable, (std::map<std::string, std::uint64_t>{{"in the shadow of STI or MOV SS: it is taken one boundary later", 1}}));
 }
 
 }  // namespace

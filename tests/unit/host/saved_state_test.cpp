@@ -1,17 +1,15 @@
 // Saved machine states as files: what is written is found whole or refused with a reason, and nothing else stays behind.
 #include "vmm/host/saved_state.hpp"
 
-#include <csignal>
-#include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <set>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "tests/unit/host/fakes.hpp"
 #include "vmm/host/process.hpp"
 
 namespace stackrig::host {
@@ -22,16 +20,10 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t ram_bytes = 1 << 20;
 constexpr std::uint64_t written_at = 5 * 4096 + 17;  // the one page that is not all zeros
 
-class SavedStateTest : public testing::Test {
+class SavedStateTest : public FolderTest {
   protected:
-    SavedStateTest() {
-        std::string pattern = (fs::temp_directory_path() / "stackrig-state-XXXXXX").string();
-        root_ = ::mkdtemp(pattern.data());
-    }
-    ~SavedStateTest() override { fs::remove_all(root_); }
-
     [[nodiscard]] StateFolder folder(const std::string& depends_on = "this machine", const std::string& flavour = "npt0") const {
-        return {(root_ / "states").string(), flavour, depends_on, ram_bytes};
+        return {(folder_ / "states").string(), flavour, depends_on, ram_bytes};
     }
     static OwnedFd some_ram() {
         OwnedFd ram(::memfd_create("ram", MFD_CLOEXEC));
@@ -61,13 +53,11 @@ class SavedStateTest : public testing::Test {
     }
     [[nodiscard]] std::set<std::string> names() const {
         std::set<std::string> names;
-        for (const auto& entry : fs::directory_iterator(root_ / "states")) {
+        for (const auto& entry : fs::directory_iterator(folder_ / "states")) {
             names.insert(entry.path().filename().string());
         }
         return names;
     }
-
-    fs::path root_;
 };
 
 TEST_F(SavedStateTest, WhatWasSavedIsLoaded) {
@@ -106,6 +96,16 @@ TEST_F(SavedStateTest, DamageIsSeenWhereverItIs) {
     }
 }
 
+TEST_F(SavedStateTest, AFileThatIsNoSavedStateIsTold) {
+    must_save(folder());
+    const std::uint64_t footer = fs::file_size(folder().path()) - 24;
+    overwrite(folder(), footer, '?');
+    EXPECT_EQ(refusal(folder()), "it does not end as a saved state does") << "the magic number";
+    must_save(folder());
+    overwrite(folder(), footer + 8, static_cast<char>(ram_bytes + 8));
+    EXPECT_EQ(refusal(folder()), "it holds no facts") << "they do not begin where they are said to";
+}
+
 TEST_F(SavedStateTest, ACutOffFileIsRefusedAtEveryLength) {
     for (const std::uint64_t less : {std::uint64_t{1}, std::uint64_t{30}, ram_bytes / 2, ram_bytes + 1}) {
         must_save(folder());
@@ -123,15 +123,12 @@ TEST_F(SavedStateTest, AFileWithoutNameLeavesNothing) {
 }
 
 TEST_F(SavedStateTest, NoSpaceIsAnErrorAndLeavesNothing) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    rlimit before{};
-    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
-    const rlimit small{ram_bytes + 20, before.rlim_max};
-    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-    const auto saved = save(folder());
-    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+    const auto saved = [this] {
+        const SmallFiles small(ram_bytes + 20);
+        return save(folder());
+    }();
     ASSERT_FALSE(saved);
-    EXPECT_NE(saved.error().text.find("EFBIG"), std::string::npos) << saved.error().text;
+    EXPECT_EQ(saved.error().text, "pwrite: EFBIG (File too large) of the virtual host's saved state");
     EXPECT_EQ(names(), std::set<std::string>{"lock"});
 }
 
@@ -140,7 +137,8 @@ TEST_F(SavedStateTest, OnlyOneSavesAtATime) {
     ASSERT_TRUE(lock);
     const auto second = folder().lock(in(std::chrono::milliseconds(0)));
     ASSERT_FALSE(second);
-    EXPECT_NE(second.error().text.find("somebody else"), std::string::npos) << second.error().text;
+    EXPECT_EQ(second.error().text, "flock: EAGAIN (Resource temporarily unavailable) of " + (folder_ / "states").string() +
+                                       "/lock: somebody else has been saving for long");
     *lock = OwnedFd();
     EXPECT_TRUE(folder().lock(in(std::chrono::milliseconds(0))));
 }
@@ -152,8 +150,24 @@ TEST_F(SavedStateTest, AFolderThatCannotBeMadeIsNamed) {
     EXPECT_NE(lock.error().text.find("/proc/nowhere/lock"), std::string::npos) << lock.error().text;
 }
 
+TEST_F(SavedStateTest, AFolderThatTakesNoUnnamedFileIsNamed) {
+    const auto file = StateFolder("/nowhere", "npt0", "x", ram_bytes).create();
+    ASSERT_FALSE(file);
+    EXPECT_EQ(file.error().text, "open: ENOENT (No such file or directory) of an unnamed file (O_TMPFILE) in /nowhere");
+}
+
+TEST_F(SavedStateTest, RamThatCannotBeMappedIsAnError) {
+    const auto lock = folder().lock(in(std::chrono::seconds(10)));
+    const auto file = folder().create();
+    ASSERT_TRUE(file);
+    const OwnedFd no_ram(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    const auto saved = folder().commit(file->get(), no_ram.get(), {});
+    ASSERT_FALSE(saved);
+    EXPECT_EQ(saved.error().text, "mmap: ENODEV (No such device) of the virtual host's RAM");
+}
+
 TEST_F(SavedStateTest, AFilesIdentityChangesWithItsContent) {
-    const std::string path = (root_ / "file").string();
+    const std::string path = (folder_ / "file").string();
     EXPECT_FALSE(identity_of(path));
     std::ofstream(path) << "one";
     const auto first = identity_of(path);

@@ -63,9 +63,16 @@ TEST_F(StepsPathTest, OnlyARepeatMayStayOnceMoreWhereItIs) {
 }
 
 TEST_F(StepsPathTest, AWalkThatEndsEarlyIsSaid) {
-    walk_.resize(index_of("kernel_hlt"));
-    ASSERT_EQ(wrong().size(), 1U);
-    EXPECT_NE(wrong().front().find("the walk ended behind"), std::string::npos) << wrong().front();
+    walk_.resize(index_of("kernel_sti_shadow"));
+    EXPECT_EQ(wrong(), std::vector<std::string>{"STI: the walk ended behind kernel_sti, before kernel_sti_shadow"});
+}
+
+TEST(StepsPath, AnotherProgramIsRefused) {
+    const auto other = x86::Elf::load(STACKRIG_GUEST_ELF);
+    ASSERT_TRUE(other) << other.error().text;
+    const auto path = steps_path(*other);
+    ASSERT_FALSE(path);
+    EXPECT_EQ(path.error().text, STACKRIG_GUEST_ELF " has no symbol entry: it is not the guest of guest/steps; `ninja -C build` builds that");
 }
 
 }  // namespace

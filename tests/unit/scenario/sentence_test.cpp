@@ -144,6 +144,14 @@ TEST_F(Sentence, PlacesThatCannotBeReachedAreErrors) {
     }
 }
 
+TEST_F(Sentence, AHandlerThatAGuestOfAnotherTreeDoesNotHaveIsSaid) {
+    guest.symbols.table.erase("asm_exc_page_fault");
+    EXPECT_FALSE(step("run until handler(page_fault)"));
+    const std::string text = render(problems);
+    EXPECT_NE(text.find("error: the guest has no symbol asm_exc_page_fault: guest and program are not from one tree\n"), std::string::npos) << text;
+    EXPECT_NE(text.find("= `ninja -C build` builds both\n"), std::string::npos) << text;
+}
+
 TEST_F(Sentence, Places) {
     EXPECT_EQ(place("user").kind, Kind::user);
     EXPECT_FALSE(place("user").thread);
