@@ -7,9 +7,8 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
-#include <memory>
+#include <span>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -53,21 +52,38 @@ bool all_zero(const char* page) {
     return std::memcmp(page, zeros.data(), page_bytes) == 0;
 }
 
-/// Calls `use(offset, page)` for each page of the first `size` bytes that is not all zeros; a hole is not read.
+Result<void> read_at(int file, std::span<char> into, std::uint64_t at) {
+    while (!into.empty()) {
+        const ssize_t n = ::pread(file, into.data(), into.size(), static_cast<off_t>(at));
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return fail_errno(ErrorKind::host, "pread", n == 0 ? EIO : errno, "of the virtual host's RAM");
+        }
+        into = into.subspan(static_cast<std::size_t>(n));
+        at += static_cast<std::uint64_t>(n);
+    }
+    return {};
+}
+
+/// Calls `use(offset, page)` for each page of the first `size` bytes that is not all zeros; a hole is not read. Through a buffer: a
+/// mapping would cost a fault for each page.
 template <class Use>
 Result<void> each_page(int file, std::uint64_t size, const Use& use) {
-    const auto unmap = [size](void* p) { ::munmap(p, size); };
-    void* const mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
-    if (mapped == MAP_FAILED) {
-        return fail_errno(ErrorKind::host, "mmap", errno, "of the virtual host's RAM");
-    }
-    const std::unique_ptr<void, decltype(unmap)> owner(mapped, unmap);
-    const char* const bytes = static_cast<const char*>(mapped);
+    std::vector<char> buffer(256 * page_bytes);
     for (off_t at = 0; (at = ::lseek(file, at, SEEK_DATA)) >= 0 && static_cast<std::uint64_t>(at) < size;) {
         const auto end = std::min(static_cast<std::uint64_t>(::lseek(file, at, SEEK_HOLE)), size);
-        for (std::uint64_t page = static_cast<std::uint64_t>(at) / page_bytes * page_bytes; page < end; page += page_bytes) {
-            if (!all_zero(bytes + page)) {
-                STACKRIG_TRY(use(page, bytes + page));
+        if (end <= static_cast<std::uint64_t>(at)) {
+            return fail_errno(ErrorKind::host, "lseek", ENODEV, "of the virtual host's RAM");  // a device: no data, and no end of it
+        }
+        for (std::uint64_t from = static_cast<std::uint64_t>(at) / page_bytes * page_bytes; from < end; from += buffer.size()) {
+            const std::uint64_t pages = (std::min(end - from, buffer.size()) + page_bytes - 1) / page_bytes;
+            STACKRIG_TRY(read_at(file, std::span(buffer).first(pages * page_bytes), from));
+            for (std::uint64_t i = 0; i < pages * page_bytes; i += page_bytes) {
+                if (!all_zero(buffer.data() + i)) {
+                    STACKRIG_TRY(use(from + i, static_cast<const char*>(buffer.data() + i)));
+                }
             }
         }
         at = static_cast<off_t>(end);

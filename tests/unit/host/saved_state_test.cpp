@@ -156,14 +156,14 @@ TEST_F(SavedStateTest, AFolderThatTakesNoUnnamedFileIsNamed) {
     EXPECT_EQ(file.error().text, "open: ENOENT (No such file or directory) of an unnamed file (O_TMPFILE) in /nowhere");
 }
 
-TEST_F(SavedStateTest, RamThatCannotBeMappedIsAnError) {
+TEST_F(SavedStateTest, RamThatIsNoFileIsAnError) {
     const auto lock = folder().lock(in(std::chrono::seconds(10)));
     const auto file = folder().create();
     ASSERT_TRUE(file);
     const OwnedFd no_ram(::open("/dev/null", O_RDWR | O_CLOEXEC));
     const auto saved = folder().commit(file->get(), no_ram.get(), {});
     ASSERT_FALSE(saved);
-    EXPECT_EQ(saved.error().text, "mmap: ENODEV (No such device) of the virtual host's RAM");
+    EXPECT_EQ(saved.error().text, "lseek: ENODEV (No such device) of the virtual host's RAM");
 }
 
 TEST_F(SavedStateTest, AFilesIdentityChangesWithItsContent) {
