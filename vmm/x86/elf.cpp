@@ -37,7 +37,10 @@ std::string readable(const char* name) {
             text.erase(at, hidden.size());
         }
     }
-    return text.substr(0, text.find('('));
+    // "f() [clone .cold]" is a part that the compiler has put elsewhere: f.cold, lest it be taken for f.
+    const std::size_t clone = text.find(" [clone ");
+    const std::string part = clone == std::string::npos ? "" : text.substr(clone + 8, text.find(']', clone) - clone - 8);
+    return text.substr(0, text.find('(')) + part;
 }
 
 }  // namespace
