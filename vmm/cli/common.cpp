@@ -101,4 +101,12 @@ Result<CheckedSources> check_sources(const std::vector<std::string>& paths) {
     return checked;
 }
 
+Result<CheckedSource> pick_variant(const std::vector<CheckedSource>& sources, const std::string& file, const std::string& variant) {
+    const auto wanted = std::find_if(sources.begin(), sources.end(), [&](const CheckedSource& s) { return s.scenario.variant == variant; });
+    if (wanted == sources.end()) {
+        return fail(ErrorKind::usage, fmt::format("{} has no variant \"{}\"", file, variant));
+    }
+    return *wanted;
+}
+
 }  // namespace stackrig::cli

@@ -54,5 +54,7 @@ struct CheckedSources {
 };
 /// Checks all files against the guest; never stops at the first problem.
 [[nodiscard]] Result<CheckedSources> check_sources(const std::vector<std::string>& paths);
+/// That of them which is this variant of `file`; "": the file itself. Error: usage.
+[[nodiscard]] Result<CheckedSource> pick_variant(const std::vector<CheckedSource>& sources, const std::string& file, const std::string& variant);
 
 }  // namespace stackrig::cli

@@ -41,11 +41,7 @@ struct Opened {
 
 Result<Opened> open(const ReplayOptions& options, CheckedSources checked) {
     Opened opened{.source = {}, .guest = 0, .session = {}, .worker = {}, .options = options};
-    const auto wanted = std::find_if(checked.good.begin(), checked.good.end(), [&](const CheckedSource& s) { return s.scenario.variant == options.variant; });
-    if (wanted == checked.good.end()) {
-        return fail(ErrorKind::usage, fmt::format("{} has no variant \"{}\"", options.file, options.variant));
-    }
-    opened.source = std::move(*wanted);
+    STACKRIG_TRY_ASSIGN(opened.source, pick_variant(checked.good, options.file, options.variant));
     opened.guest = checked.guest.build_hash();
     const auto& recorded = opened.source.scenario.recorded;
     if (recorded && recorded->guest != opened.guest && !options.force) {

@@ -367,10 +367,9 @@ int sweep(const SweepOptions& options) {
                                                          meant ? fmt::format("; did you mean \"{}\"?", *meant) : "")});
         }
     }
-    const auto wanted = std::find_if(checked->good.begin(), checked->good.end(),
-                                     [&](const CheckedSource& s) { return s.scenario.variant == options.variant; });
-    if (wanted == checked->good.end()) {
-        return report({ErrorKind::usage, fmt::format("{} has no variant \"{}\"", options.file, options.variant)});
+    const auto wanted = pick_variant(checked->good, options.file, options.variant);
+    if (!wanted) {
+        return report(wanted.error());
     }
     auto plan = plan_of(options, wanted->scenario);
     if (!plan) {
