@@ -37,10 +37,15 @@ std::string readable(const char* name) {
             text.erase(at, hidden.size());
         }
     }
-    // "f() [clone .cold]" is a part that the compiler has put elsewhere: f.cold, lest it be taken for f.
-    const std::size_t clone = text.find(" [clone ");
-    const std::string part = clone == std::string::npos ? "" : text.substr(clone + 8, text.find(']', clone) - clone - 8);
-    return text.substr(0, text.find('(')) + part;
+    // "f() [clone .isra.0]" is f with other parameters; "f() [clone .cold]" is only a part of it that the compiler has put
+    // elsewhere: f.cold, lest it be taken for f.
+    std::string name_of_part = text.substr(0, text.find('('));
+    for (const std::string_view part : {".part", ".cold"}) {
+        if (text.find(fmt::format("[clone {}", part)) != std::string::npos) {
+            name_of_part += part;
+        }
+    }
+    return name_of_part;
 }
 
 }  // namespace

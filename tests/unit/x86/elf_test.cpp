@@ -19,7 +19,7 @@ class Image {
   public:
     Image() {
         put(names_at, std::string_view("\0.symtab\0.strtab\0.note\0", 23));
-        put(strings_at, std::string_view("\0start\0_ZN5guest6do_irqEPv\0label\0", 33));
+        put(strings_at, std::string_view("\0start\0_ZN5guest6do_irqEPv\0label\0_Z4callv.isra.0\0_Z4callv.cold\0", 63));
         put(text_at, std::string_view("0123456789abcdef"));
         symbol(1, 1, 0x100000, 8, STT_FUNC);
         symbol(2, 7, 0x100008, 4, STT_FUNC);
@@ -38,7 +38,7 @@ class Image {
                    .p_paddr = 0x100000, .p_filesz = 16, .p_memsz = 64, .p_align = 4096};
         sections[1] = {.sh_name = 1, .sh_type = SHT_SYMTAB, .sh_offset = symbols_at, .sh_size = 4 * sizeof(Elf64_Sym), .sh_link = 2,
                        .sh_entsize = sizeof(Elf64_Sym)};
-        sections[2] = {.sh_name = 9, .sh_type = SHT_STRTAB, .sh_offset = strings_at, .sh_size = 33};
+        sections[2] = {.sh_name = 9, .sh_type = SHT_STRTAB, .sh_offset = strings_at, .sh_size = 63};
         sections[3] = {.sh_name = 17, .sh_type = SHT_NOTE, .sh_offset = note_at, .sh_size = sizeof note + 16, .sh_addralign = 4};
         sections[4] = {.sh_type = SHT_STRTAB, .sh_offset = names_at, .sh_size = 23};
     }
@@ -57,6 +57,12 @@ class Image {
 
     /// The label gets the name of the first function, as static functions of two files may have.
     void name_the_label_start() { symbol(3, 1, 0x10000e, 0, STT_NOTYPE); }
+
+    /// One function, whose parameters the compiler has changed, and a part of it that lies elsewhere.
+    void split_a_function() {
+        symbol(1, 33, 0x100000, 8, STT_FUNC);
+        symbol(2, 49, 0x100008, 4, STT_FUNC);
+    }
 
     Elf64_Ehdr header{};
     Elf64_Phdr program{};
@@ -124,6 +130,15 @@ TEST(ElfReader, EveryDescriptionLeadsBackToItsAddressAlsoWhereTwoSymbolsHaveOneN
     const std::string other = elf->describe(Gva(0x10000e));
     EXPECT_EQ(other, "start.2");
     EXPECT_EQ(elf->find(other), Gva(0x10000e));
+}
+
+TEST(ElfReader, WhatTheCompilerMadeOfAFunctionIsTheFunctionButForPartsOfIt) {
+    Image image;
+    image.split_a_function();
+    const auto elf = image.parse();
+    ASSERT_TRUE(elf);
+    EXPECT_EQ(elf->describe(Gva(0x100000)), "call");
+    EXPECT_EQ(elf->describe(Gva(0x100008)), "call.cold");
 }
 
 TEST(ElfReader, TheHashTellsBuildsApart) {
