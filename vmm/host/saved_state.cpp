@@ -67,10 +67,10 @@ Result<void> read_at(int file, std::span<char> into, std::uint64_t at) {
     return {};
 }
 
-/// Calls `use(offset, page)` for each page of the first `size` bytes that is not all zeros; a hole is not read. Through a buffer: a
-/// mapping would cost a fault for each page.
+/// Calls `use(offset, pages)` for each stretch of pages of the first `size` bytes that are not all zeros; a hole is not read. Through
+/// a buffer: a mapping would cost a fault for each page.
 template <class Use>
-Result<void> each_page(int file, std::uint64_t size, const Use& use) {
+Result<void> each_stretch(int file, std::uint64_t size, const Use& use) {
     std::vector<char> buffer(256 * page_bytes);
     for (off_t at = 0; (at = ::lseek(file, at, SEEK_DATA)) >= 0 && static_cast<std::uint64_t>(at) < size;) {
         const auto end = std::min(static_cast<std::uint64_t>(::lseek(file, at, SEEK_HOLE)), size);
@@ -78,12 +78,17 @@ Result<void> each_page(int file, std::uint64_t size, const Use& use) {
             return fail_errno(ErrorKind::host, "lseek", ENODEV, "of the virtual host's RAM");  // a device: no data, and no end of it
         }
         for (std::uint64_t from = static_cast<std::uint64_t>(at) / page_bytes * page_bytes; from < end; from += buffer.size()) {
-            const std::uint64_t pages = (std::min(end - from, buffer.size()) + page_bytes - 1) / page_bytes;
-            STACKRIG_TRY(read_at(file, std::span(buffer).first(pages * page_bytes), from));
-            for (std::uint64_t i = 0; i < pages * page_bytes; i += page_bytes) {
-                if (!all_zero(buffer.data() + i)) {
-                    STACKRIG_TRY(use(from + i, static_cast<const char*>(buffer.data() + i)));
+            const std::uint64_t bytes = (std::min(end - from, buffer.size()) + page_bytes - 1) / page_bytes * page_bytes;
+            STACKRIG_TRY(read_at(file, std::span(buffer).first(bytes), from));
+            for (std::uint64_t first = 0; first < bytes;) {
+                std::uint64_t last = first;
+                while (last < bytes && !all_zero(buffer.data() + last)) {
+                    last += page_bytes;
                 }
+                if (last > first) {
+                    STACKRIG_TRY(use(from + first, std::string_view(buffer.data() + first, last - first)));
+                }
+                first = last + page_bytes;  // the page at `last`, if there is one, is all zeros
             }
         }
         at = static_cast<off_t>(end);
@@ -91,17 +96,16 @@ Result<void> each_page(int file, std::uint64_t size, const Use& use) {
     return {};
 }
 
-Result<void> write_at(int file, const char* bytes, std::size_t size, std::uint64_t at) {
-    while (size > 0) {
-        const ssize_t n = ::pwrite(file, bytes, size, static_cast<off_t>(at));
+Result<void> write_at(int file, std::string_view bytes, std::uint64_t at) {
+    while (!bytes.empty()) {
+        const ssize_t n = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(at));
         if (n < 0 && errno == EINTR) {
             continue;
         }
         if (n <= 0) {
             return fail_errno(ErrorKind::host, "pwrite", errno, "of the virtual host's saved state");
         }
-        bytes += n;
-        size -= static_cast<std::size_t>(n);
+        bytes.remove_prefix(static_cast<std::size_t>(n));
         at += static_cast<std::uint64_t>(n);
     }
     return {};
@@ -123,15 +127,20 @@ Result<std::uint64_t> size_of(int file) {
     return static_cast<std::uint64_t>(info.st_size);
 }
 
-/// Over all but the footer.
-Result<std::uint64_t> sum_of_state(int file, std::uint64_t ram_bytes, std::string_view rest) {
-    std::uint64_t sum = 0;  // page by page in any order: file systems differ in what they call a hole
-    STACKRIG_TRY(each_page(file, ram_bytes, [&](std::uint64_t at, const char* page) -> Result<void> {
-        sum += mix(at + 1, sum_of(page, page_bytes));
-        return {};
-    }));
-    return mix(sum, sum_of(rest.data(), rest.size()));
-}
+/// A sum over RAM, page by page in any order: file systems differ in what they call a hole.
+class RamSum {
+  public:
+    void add(std::uint64_t at, std::string_view pages) {
+        for (; !pages.empty(); pages.remove_prefix(page_bytes), at += page_bytes) {
+            sum_ += mix(at + 1, sum_of(pages.data(), page_bytes));
+        }
+    }
+    /// With all that is behind RAM, the footer aside.
+    [[nodiscard]] std::uint64_t with(std::string_view rest) const { return mix(sum_, sum_of(rest.data(), rest.size())); }
+
+  private:
+    std::uint64_t sum_ = 0;
+};
 
 Result<StateFacts> facts_of(std::string_view text) {
     const Json json = Json::parse(text, nullptr, false);
@@ -139,25 +148,6 @@ Result<StateFacts> facts_of(std::string_view text) {
         return fail(ErrorKind::host, "it holds no facts");
     }
     return StateFacts{json.value("kernel", ""), json.value("files", HeldFiles{})};
-}
-
-Result<StateFacts> verify(int file, std::uint64_t ram_bytes) {
-    STACKRIG_TRY_ASSIGN(const std::uint64_t size, size_of(file));
-    Footer footer{};
-    if (size < ram_bytes + sizeof footer) {
-        return fail(ErrorKind::host, fmt::format("it is cut off at {} bytes", size));
-    }
-    STACKRIG_TRY_ASSIGN(const std::string end, read_range(file, size - sizeof footer, size));
-    std::memcpy(&footer, end.data(), sizeof footer);
-    if (footer.magic != footer_magic || footer.facts_at < ram_bytes || footer.facts_at > size - sizeof footer) {
-        return fail(ErrorKind::host, "it does not end as a saved state does");
-    }
-    STACKRIG_TRY_ASSIGN(const std::string rest, read_range(file, ram_bytes, size - sizeof footer));
-    STACKRIG_TRY_ASSIGN(const std::uint64_t sum, sum_of_state(file, ram_bytes, rest));
-    if (sum != footer.sum) {
-        return fail(ErrorKind::host, "its checksum is wrong");
-    }
-    return facts_of(std::string_view(rest).substr(footer.facts_at - ram_bytes));
 }
 
 }  // namespace
@@ -176,21 +166,44 @@ StateFolder::StateFolder(std::string folder, std::string flavour, const std::str
     : folder_(std::move(folder)), flavour_(std::move(flavour)),
       name_(fmt::format("{}-{:016x}", flavour_, sum_of(depends_on.data(), depends_on.size()))), path_(folder_ + "/" + name_), ram_bytes_(ram_bytes) {}
 
-Result<std::optional<SavedState>> StateFolder::load() const {
-    SavedState state{.ram = OwnedFd(::open(path_.c_str(), O_RDWR | O_CLOEXEC)), .devices = {}, .facts = {}};
+Result<std::optional<SavedState>> StateFolder::find() const {
+    SavedState state{.ram = OwnedFd(::open(path_.c_str(), O_RDWR | O_CLOEXEC)), .devices = {}};
     if (!state.ram.valid() && errno == ENOENT) {
         return std::nullopt;
     }
     if (!state.ram.valid()) {
         return fail_errno(ErrorKind::host, "open");
     }
-    STACKRIG_TRY_ASSIGN(state.facts, verify(state.ram.get(), ram_bytes_));
     // By the descriptor, not by the name, which may be another file's by now.
     state.devices = OwnedFd(::open(fmt::format("/proc/self/fd/{}", state.ram.get()).c_str(), O_RDONLY | O_CLOEXEC));
     if (::lseek(state.devices.get(), static_cast<off_t>(ram_bytes_), SEEK_SET) < 0) {
         return fail_errno(ErrorKind::host, "lseek");
     }
     return std::optional(std::move(state));
+}
+
+Result<StateFacts> StateFolder::check(const SavedState& state) const {
+    const int file = state.ram.get();
+    STACKRIG_TRY_ASSIGN(const std::uint64_t size, size_of(file));
+    Footer footer{};
+    if (size < ram_bytes_ + sizeof footer) {
+        return fail(ErrorKind::host, fmt::format("it is cut off at {} bytes", size));
+    }
+    STACKRIG_TRY_ASSIGN(const std::string end, read_range(file, size - sizeof footer, size));
+    std::memcpy(&footer, end.data(), sizeof footer);
+    if (footer.magic != footer_magic || footer.facts_at < ram_bytes_ || footer.facts_at > size - sizeof footer) {
+        return fail(ErrorKind::host, "it does not end as a saved state does");
+    }
+    STACKRIG_TRY_ASSIGN(const std::string rest, read_range(file, ram_bytes_, size - sizeof footer));
+    RamSum sum;
+    STACKRIG_TRY(each_stretch(file, ram_bytes_, [&sum](std::uint64_t at, std::string_view pages) -> Result<void> {
+        sum.add(at, pages);
+        return {};
+    }));
+    if (sum.with(rest) != footer.sum) {
+        return fail(ErrorKind::host, "its checksum is wrong");
+    }
+    return facts_of(std::string_view(rest).substr(footer.facts_at - ram_bytes_));
 }
 
 Result<OwnedFd> StateFolder::lock(Deadline deadline) const {
@@ -223,12 +236,15 @@ Result<OwnedFd> StateFolder::create() const {
 Result<void> StateFolder::commit(int file, int ram, const StateFacts& facts) const {
     STACKRIG_TRY_ASSIGN(const std::uint64_t facts_at, size_of(file));
     const std::string text = Json{{"kernel", facts.kernel}, {"files", facts.files}}.dump();
-    STACKRIG_TRY(write_at(file, text.data(), text.size(), facts_at));
-    STACKRIG_TRY(each_page(ram, ram_bytes_, [file](std::uint64_t at, const char* page) { return write_at(file, page, page_bytes, at); }));
+    STACKRIG_TRY(write_at(file, text, facts_at));
+    RamSum sum;
+    STACKRIG_TRY(each_stretch(ram, ram_bytes_, [&](std::uint64_t at, std::string_view pages) {
+        sum.add(at, pages);
+        return write_at(file, pages, at);
+    }));
     STACKRIG_TRY_ASSIGN(const std::string rest, read_range(file, ram_bytes_, facts_at + text.size()));
-    STACKRIG_TRY_ASSIGN(const std::uint64_t sum, sum_of_state(ram, ram_bytes_, rest));
-    const Footer footer{footer_magic, facts_at, sum};
-    STACKRIG_TRY(write_at(file, reinterpret_cast<const char*>(&footer), sizeof footer, facts_at + text.size()));
+    const Footer footer{footer_magic, facts_at, sum.with(rest)};
+    STACKRIG_TRY(write_at(file, {reinterpret_cast<const char*>(&footer), sizeof footer}, facts_at + text.size()));
     remove_stale();
     if (::linkat(AT_FDCWD, fmt::format("/proc/self/fd/{}", file).c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
         return fail_errno(ErrorKind::host, "linkat", errno, fmt::format("to {}", path_));

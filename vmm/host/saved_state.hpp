@@ -24,11 +24,10 @@ struct StateFacts {
     HeldFiles files;
 };
 
-/// A state that was found whole. RAM is at offset 0 of the file, the devices follow.
+/// A file found under the name of a state. RAM is at offset 0, the devices follow.
 struct SavedState {
     OwnedFd ram;
     OwnedFd devices;  ///< a descriptor of its own, standing where the devices begin
-    StateFacts facts;
 };
 
 class StateFolder {
@@ -37,8 +36,10 @@ class StateFolder {
     /// hash is part of the file's name. `ram_bytes`: the machine's RAM.
     StateFolder(std::string folder, std::string flavour, const std::string& depends_on, std::uint64_t ram_bytes);
 
-    /// Nothing: there is none. Error (host): there is one, and what is wrong with it.
-    [[nodiscard]] Result<std::optional<SavedState>> load() const;
+    /// Nothing: there is none. What is found is not to be believed before check(). Error (host): it cannot be opened.
+    [[nodiscard]] Result<std::optional<SavedState>> find() const;
+    /// Reads all of it. Error (host): what is wrong with it.
+    [[nodiscard]] Result<StateFacts> check(const SavedState& state) const;
 
     /// While this lives nobody else saves in the folder; the kernel ends it with the process. Waits for another's. Error (host).
     [[nodiscard]] Result<OwnedFd> lock(Deadline deadline) const;

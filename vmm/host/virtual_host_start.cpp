@@ -88,11 +88,12 @@ class VirtualHostStart {
     }
 
     Result<std::unique_ptr<VirtualHost>> load(const StateFolder& states) const {
-        STACKRIG_TRY_ASSIGN(auto state, states.load());
+        STACKRIG_TRY_ASSIGN(auto state, states.find());
         if (!state) {
             return nullptr;
         }
         STACKRIG_TRY_ASSIGN(Machine machine, launch(options_, {.initrd = initrd_.get(), .ram = state->ram.get(), .devices = state->devices.get()}));
+        STACKRIG_TRY_ASSIGN(StateFacts facts, states.check(*state));  // while QEMU sets itself up: it has not been told to load yet
         const Deadline deadline = in(options_.load_patience);
         const auto asked = machine.monitor.begin(deadline).and_then([&] { return machine.monitor.load_from(devices_number, deadline); });
         // When QEMU is gone its last words say more than that its monitor is.
@@ -102,7 +103,7 @@ class VirtualHostStart {
         if (!kernel) {
             return fail(ErrorKind::host, fmt::format("it did not answer within {} ms.{}", options_.load_patience.count(), machine.channel->last_words()));
         }
-        return std::unique_ptr<VirtualHost>(new VirtualHost(std::move(machine.channel), std::move(state->facts), true));
+        return std::unique_ptr<VirtualHost>(new VirtualHost(std::move(machine.channel), std::move(facts), true));
     }
 
     /// Warms the machine up, saves it, and lets it go on. Only a machine that does not go on is an error.

@@ -43,8 +43,12 @@ class SavedStateTest : public FolderTest {
         ASSERT_TRUE(saved) << saved.error().text;
     }
     static std::string refusal(const StateFolder& states) {
-        const auto state = states.load();
-        return !state ? state.error().text : *state ? "(loaded)" : "(none)";
+        const auto state = states.find();
+        if (!state || !*state) {
+            return state ? "(none)" : state.error().text;
+        }
+        const auto facts = states.check(**state);
+        return facts ? "(whole)" : facts.error().text;
     }
     static void overwrite(const StateFolder& states, std::uint64_t at, char byte) {
         std::fstream file(states.path(), std::ios::in | std::ios::out | std::ios::binary);
@@ -60,18 +64,20 @@ class SavedStateTest : public FolderTest {
     }
 };
 
-TEST_F(SavedStateTest, WhatWasSavedIsLoaded) {
+TEST_F(SavedStateTest, WhatWasSavedIsFound) {
     EXPECT_EQ(refusal(folder()), "(none)");
     must_save(folder());
-    const auto state = folder().load();
+    const auto state = folder().find();
     ASSERT_TRUE(state && *state) << (state ? "none" : state.error().text);
+    const auto facts = folder().check(**state);
+    ASSERT_TRUE(facts) << facts.error().text;
     char bytes[7] = {};
     EXPECT_EQ(::pread((*state)->ram.get(), bytes, 3, written_at), 3);
     EXPECT_EQ(std::string(bytes, 3), "ram");
     EXPECT_EQ(::read((*state)->devices.get(), bytes, 7), 7);
     EXPECT_EQ(std::string(bytes, 7), "devices");
-    EXPECT_EQ((*state)->facts.kernel, "6.1");
-    EXPECT_EQ((*state)->facts.files, (HeldFiles{{"/job/a", "1 2 3"}}));
+    EXPECT_EQ(facts->kernel, "6.1");
+    EXPECT_EQ(facts->files, (HeldFiles{{"/job/a", "1 2 3"}}));
 }
 
 TEST_F(SavedStateTest, AnotherMachinesStateIsNotFound) {
@@ -110,7 +116,7 @@ TEST_F(SavedStateTest, ACutOffFileIsRefusedAtEveryLength) {
     for (const std::uint64_t less : {std::uint64_t{1}, std::uint64_t{30}, ram_bytes / 2, ram_bytes + 1}) {
         must_save(folder());
         fs::resize_file(folder().path(), fs::file_size(folder().path()) - less);
-        EXPECT_NE(refusal(folder()), "(loaded)") << less;
+        EXPECT_NE(refusal(folder()), "(whole)") << less;
         EXPECT_NE(refusal(folder()), "(none)") << less;
     }
 }
