@@ -94,6 +94,13 @@ class Sweep(unittest.TestCase):
         case = ElementTree.parse(self.at / "junit").find(".//testcase")
         self.assertIn("Covered: ", case.find("system-out").text)
 
+    def test_the_run_that_shows_it_is_in_the_report(self):
+        shown = json.loads(re.search(r'id="data">(.*?)</script>', (self.at / "html").read_text(), re.S)[1])["details"][0]["shown"]
+        self.assertEqual([(run["name"], run["verdict"], [v["id"] for v in run["violations"]]) for run in shown], [(self.found.stem, "expected violation", ["INV-21"])])
+        self.assertGreater(len(shown[0]["timeline"]["moments"]), 20)
+        self.assertTrue(any(line["source"] for line in shown[0]["violations"][0]["code"]), "no source lines")
+        self.assertEqual(shown[0]["replay"], f"./rig run {self.found} --verbose")
+
     def test_resumed_it_says_the_same_and_runs_nothing_again(self):
         before = (self.at / "jsonl").read_text().count('"t":"part"')
         again = rig(*self.arguments, "--resume")
@@ -125,7 +132,7 @@ class Sweep(unittest.TestCase):
         harmless = self.at / "harmless.toml"
         harmless.write_text(re.sub(r"decisions = \[.*?\]\n", 'decisions = ["fail allocation #900"]\n', text, flags=re.DOTALL))
         said = rig("shrink", harmless)
-        self.assertEqual((said.returncode, said.stderr.count("wide with its 1 decisions shows no failure: there is nothing to shrink")), (2, 1), said)
+        self.assertEqual((said.returncode, said.stderr.count("wide with its decision shows no failure: there is nothing to shrink")), (2, 1), said)
 
     def test_shrinking_is_about_decisions(self):
         said = rig("shrink", "scenarios/seed/c7-two-irqs-in-a-row.toml")
@@ -139,18 +146,29 @@ class Clean(unittest.TestCase):
         self.assertEqual(said.returncode, 0, said)
         self.assertIn("clean: nothing was violated\n", said.stdout)
 
+    def test_a_trace_has_a_line_for_each_stop_and_registers_when_asked_for(self):
+        said = rig("replay", "scenarios/seed/c7-two-irqs-in-a-row.toml", "--trace")
+        stops = int(re.search(r"^(\d+) stops, trace", said.stdout, re.M)[1])
+        lines = re.findall(r"^ +(\d+) cpu0 .*$", said.stdout, re.M)
+        self.assertEqual([int(line) for line in lines], list(range(1, stops + 1)))
+        self.assertRegex(said.stdout, r"(?m)^ +\d+ cpu0 idle +choice +next thread A, cpu 0 -> \d+ +schedule\+0x[0-9a-f]+$")
+        self.assertRegex(said.stdout, r"(?m)^ +\d+ cpu0 A +mark +enter\.begin thread A, entry device +enter\+0x[0-9a-f]+$")
+        self.assertLessEqual(max(map(len, said.stdout.splitlines()[1:])), 110)
+        registers = rig("replay", "scenarios/seed/c7-two-irqs-in-a-row.toml", "--registers")
+        self.assertEqual(len(re.findall(r"^ +rflags=0x[0-9a-f]+ cs=0x[0-9a-f]+ cr3=0x[0-9a-f]+ rax=", registers.stdout, re.M)), stops)
+
     def test_an_expected_violation_is_no_failure(self):
         said = rig("replay", "scenarios/seed/c7-reserve-holder-rescheduled.toml")
         self.assertEqual(said.returncode, 0, said)
         self.assertIn("the file holds no trace to compare this one with; the violation is the one that it expects\n", said.stdout)
         variant = rig("replay", "scenarios/seed/c7-reserve-holder-rescheduled.toml", "--variant", "nope")
-        self.assertEqual((variant.returncode, variant.stderr.count('has no variant "nope"')), (2, 1), variant)
+        self.assertEqual((variant.returncode, variant.stderr.count('c7-reserve-holder-rescheduled.toml has no variant "nope", but proposed')), (2, 1), variant)
 
     def test_a_place_is_looked_at_or_said_not_to_be_reached(self):
         said = rig("inspect", "scenarios/seed/c7-two-irqs-in-a-row.toml", "--at", "A user")
         self.assertRegex(said.stdout, r'\nc7-two-irqs-in-a-row, stop \d+, in step 1 \("run A until user"\)\n')
         said = rig("inspect", "scenarios/seed/c7-two-irqs-in-a-row.toml", "--at", "mark(panic)")
-        self.assertRegex(said.stderr, r'\Aerror: "mark\(panic\)" was not reached: the run of c7-two-irqs-in-a-row ended after \d+ stops in step \d+\. "--at end" shows where\n\Z')
+        self.assertRegex(said.stderr, r'\Aerror: "mark\(panic\)" was not reached: the run of c7-two-irqs-in-a-row ended after \d+ stops in step \d+\. The place "end" shows where\n\Z')
 
     def test_a_sweep_begins_with_a_clean_run(self):
         said = rig("sweep", "scenarios/seed/c7-reserve-holder-rescheduled.toml", "--events", "nmi")

@@ -119,7 +119,7 @@ class Gdb(unittest.TestCase):
     def test_a_place_that_is_not_reached_is_said(self):
         with self.assertRaises(RuntimeError) as error:
             Guest(ROUND_TRIP, "mark(panic)")
-        self.assertRegex(str(error.exception), r'error: "mark\(panic\)" was not reached: the run ended after \d+ stops\. "--at end" stands where it did\n')
+        self.assertRegex(str(error.exception), r'error: "mark\(panic\)" was not reached: the run ended after \d+ stops\. The place "end" stands where it did\n')
 
 
 if __name__ == "__main__":

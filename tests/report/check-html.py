@@ -72,7 +72,7 @@ class Report(unittest.TestCase):
         self.assertIn("./rig run", self.browser.run("document.querySelector('details > pre').textContent"))
 
     def boundary(self):
-        return self.browser.run("document.querySelector('.now b').textContent")
+        return self.browser.run("[...document.querySelectorAll('.now b')].map(b => b.textContent).find(text => text.startsWith('Boundary'))")
 
     def test_a_sweep_is_a_map_that_keys_walk(self):
         self.load([swept()])
@@ -103,6 +103,17 @@ class Report(unittest.TestCase):
         self.assertEqual(len(by_function), 11)
         self.assertIn("Nothing was applicable in enter3.", self.browser.run("document.querySelector('.finding').textContent"))
         self.assertIn("./rig replay out/cx/found.toml", self.browser.run("document.querySelector('section.invariant .replay').textContent"))
+
+    def test_a_finding_of_a_sweep_has_its_run(self):
+        self.load([swept(shown=[failing("cx-inv-19-0", "a", stops=range(1, 41))])])
+        self.assertEqual(self.browser.run("document.querySelectorAll('.shown article').length"), 0, "it is drawn when it is asked for")
+        self.browser.run("document.querySelector('.shown').open = true")
+        time.sleep(.1)
+        self.assertIn("Timeline of 40 stops on 2 CPUs", self.browser.run("document.querySelector('.shown svg[role=img]').getAttribute('aria-label')"))
+        self.assertIn("Stop ", self.browser.run("document.querySelector('.shown .now').textContent"))
+        self.assertGreater(self.browser.run("document.querySelectorAll('.shown .code .next').length"), 0, "the code at the violation")
+        self.browser.press("ArrowRight")
+        self.assertEqual(self.boundary(), "Boundary 21", "the keys are the map's")
 
     def test_a_wide_sweep_fits_a_phone(self):
         self.load([swept(2000, ("alloc", "device", "irq", "mc", "nmi", "tick"))], width=390, height=844)

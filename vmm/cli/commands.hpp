@@ -73,6 +73,7 @@ struct ReplayOptions {
     std::string out = "out/cx";
     std::uint64_t times = 1;
     bool trace = false;
+    bool registers = false;  ///< with each stop of the trace
     bool force = false;
     bool check_determinism = false;
     bool bit_exact = false;

@@ -104,7 +104,14 @@ Result<CheckedSources> check_sources(const std::vector<std::string>& paths) {
 Result<CheckedSource> pick_variant(const std::vector<CheckedSource>& sources, const std::string& file, const std::string& variant) {
     const auto wanted = std::find_if(sources.begin(), sources.end(), [&](const CheckedSource& s) { return s.scenario.variant == variant; });
     if (wanted == sources.end()) {
-        return fail(ErrorKind::usage, fmt::format("{} has no variant \"{}\"", file, variant));
+        std::vector<std::string> names;
+        for (const CheckedSource& source : sources) {
+            if (!source.scenario.variant.empty()) {
+                names.push_back(source.scenario.variant);
+            }
+        }
+        return fail(ErrorKind::usage, names.empty() ? fmt::format("{} has no variants", file)
+                                                    : fmt::format("{} has no variant \"{}\", but {}", file, variant, fmt::join(names, ", ")));
     }
     return *wanted;
 }

@@ -9,9 +9,9 @@
 
 namespace stackrig::cli {
 
-/// The text of `source` with other decisions, without its [explore], expecting what was found, and remembering guest and trace.
-/// Comments and everything else stay. `name`: of the new scenario.
-[[nodiscard]] std::string counterexample_text(const std::string& source, const std::string& name, const explore::Finding& finding,
+/// The run that `text`, a scenario that has been checked, has by itself or for `variant`, with other decisions: a scenario that expects
+/// what was found, and remembers guest and trace. Without [explore] and comments.
+[[nodiscard]] std::string counterexample_text(const std::string& text, const std::string& variant, const explore::Finding& finding,
                                               std::uint64_t guest, std::uint64_t trace);
 
 /// "cx-inv-19-3fa2c1d0": from the invariant or verdict and the decisions.

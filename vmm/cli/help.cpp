@@ -136,7 +136,7 @@ std::string usage_failure(const CLI::App* app, const CLI::Error& error) {
     const auto given = app->get_subcommands();
     const std::vector<std::string> rest = app->remaining(true);
     const bool unplaced = !rest.empty() && (given.empty() || dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr);
-    const std::string what = unplaced ? unknown(*app, rest.front()) : given.empty() ? "no command is given" : error.what();
+    const std::string what = unplaced ? unknown(*app, rest.front()) : error.what();
     return fmt::format("error: {}\n./rig {}--help says what there is.\n", what, given.empty() ? "" : given.front()->get_name() + " ");
 }
 

@@ -111,6 +111,7 @@ int main(int argc, char** argv) {
     replay->add_option("--to", replay_options.to, "stop at a place and draw what is there, as inspect --at");
     replay->add_option("--gdb", replay_options.gdb, "let gdb attach to the guest at --to (default: the end), on this port of 127.0.0.1");
     replay->add_flag("--trace", replay_options.trace, "print every stop")->excludes("--to")->excludes("--gdb");
+    replay->add_flag("--registers", replay_options.registers, "print every stop, and all registers there")->excludes("--to")->excludes("--gdb");
     replay->add_option("--variant", replay_options.variant, "a variant of the file");
     replay->add_option("--times", replay_options.times, "how often (default: 1)");
     replay->add_flag("--check-determinism", replay_options.check_determinism, "run twice, and show the first stop that differs");
@@ -199,6 +200,10 @@ int main(int argc, char** argv) {
     worker->add_option("--guest", guest)->required();
     worker->callback([&] { chosen = [&] { return cli::worker(guest); }; });
 
+    if (argc == 1) {
+        std::fputs(app.help().c_str(), stderr);
+        return cli::exit_usage;
+    }
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -11,6 +11,9 @@
 
 namespace stackrig::cli {
 
+/// Stops of one run in the reports that draw: its last ones.
+inline constexpr std::size_t most_moments = 600;
+
 /// File names; empty: not asked for.
 struct OutputFiles {
     std::string jsonl;

@@ -10,6 +10,7 @@
 #include "vmm/host/bit_exact.hpp"
 #include "vmm/host/explore_requests.hpp"
 #include "vmm/report/sweep.hpp"
+#include "vmm/report/text.hpp"
 
 namespace stackrig::cli {
 namespace {
@@ -60,13 +61,18 @@ Json request_for(const Opened& opened, const char* what) {
     return {{"do", what}, {"file", opened.source.source.file}, {"text", opened.source.source.text}, {"variant", opened.source.scenario.variant}};
 }
 
-/// The first line in which two traces differ.
-std::string first_difference(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+/// One stop of a trace, with its registers below it.
+std::string full_line(const Json& line) {
+    return fmt::format("{}\n{}", line.at("stop").get<std::string>(), report::wrap(line.at("registers").get<std::string>(), 100, 12));
+}
+
+/// The first stop in which two traces differ.
+std::string first_difference(const Json& a, const Json& b) {
     for (std::size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
-        const std::string left = i < a.size() ? a[i] : "(ended)";
-        const std::string right = i < b.size() ? b[i] : "(ended)";
+        const std::string left = i < a.size() ? full_line(a[i]) : "(ended)\n";
+        const std::string right = i < b.size() ? full_line(b[i]) : "(ended)\n";
         if (left != right) {
-            return fmt::format("  first:  {}\n  second: {}\n", left, right);
+            return fmt::format("  first:  {}  second: {}", left, right);
         }
     }
     return "  (the recorded stops are alike; a register that is not shown differs)\n";
@@ -83,7 +89,7 @@ Result<int> check_determinism(Opened& opened) {
         return 0;
     }
     fmt::print("NONDET: two runs differ, for the first time here:\n{}",
-               first_difference(one.at("trace").get<std::vector<std::string>>(), two.at("trace").get<std::vector<std::string>>()));
+               first_difference(one.at("trace"), two.at("trace")));
     return exit_host;
 }
 
@@ -107,11 +113,11 @@ Result<int> replay_file(const ReplayOptions& options, CheckedSources checked) {
         return check_determinism(opened);
     }
     Json request = request_for(opened, "replay");
-    request["trace"] = options.trace;
+    request["trace"] = options.trace || options.registers;
     request["times"] = options.times;
     STACKRIG_TRY_ASSIGN(const Json answer, opened.ask(request));
     for (const auto& line : answer.at("trace")) {
-        fmt::print("{}\n", line.get<std::string>());
+        fmt::print("{}", options.registers ? full_line(line) : line.at("stop").get<std::string>() + "\n");
     }
     for (const auto& decision : answer.at("not_reached")) {
         fmt::print("not reached: {}\n", decision.get<std::string>());
@@ -151,11 +157,10 @@ Result<int> shrink_file(const ReplayOptions& options, CheckedSources checked) {
     explore::Finding finding = report::finding_from_json(answer.at("finding"));
     answer.at("decisions").get_to(finding.decisions);
     const std::uint64_t trace = std::stoull(answer.at("trace_hash").get<std::string>(), nullptr, 16);
-    const std::string name = counterexample_name(finding);
     std::error_code ignored;
     std::filesystem::create_directories(options.out, ignored);
-    const auto file = std::filesystem::path(options.out) / (name + ".toml");
-    std::ofstream(file) << counterexample_text(opened.source.source.text, name, finding, opened.guest, trace);
+    const auto file = std::filesystem::path(options.out) / (counterexample_name(finding) + ".toml");
+    std::ofstream(file) << counterexample_text(opened.source.source.text, opened.source.scenario.variant, finding, opened.guest, trace);
     fmt::print("{}{} of {} decisions left, 1-minimal, found in {} runs\n  ./rig replay {}\n", report::finding_text(finding), finding.decisions.size(),
                opened.source.scenario.plan.decisions.size(), answer.at("runs").get<std::uint64_t>(), file.string());
     return 0;

@@ -11,6 +11,7 @@
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/crew.hpp"
 #include "vmm/cli/gdb.hpp"
+#include "vmm/cli/shown.hpp"
 #include "vmm/report/claims.hpp"
 #include "vmm/report/code.hpp"
 #include "vmm/report/depths.hpp"
@@ -27,7 +28,6 @@ using explore::Verdict;
 
 constexpr std::chrono::seconds patience{60};
 constexpr std::chrono::seconds long_patience{600};  // for sweeps, and when every instruction is stepped
-constexpr std::size_t most_moments = 600;  ///< of one run in the reports that draw: its last ones
 
 /// Prints results in the chosen format.
 class Printer {
@@ -109,7 +109,7 @@ ScenarioResult lost(const CheckedSource& source, const Error& error) {
 }
 
 /// Runs one scenario; a worker that dies of it loses this one and nothing else.
-ScenarioResult run_one(Crew& crew, const CheckedSource& source, const RunOptions& options) {
+ScenarioResult run_one(Crew& crew, const CheckedSource& source, const RunOptions& options, std::uint64_t guest) {
     host::Json request{{"do", "run"}, {"file", source.source.file}, {"text", source.source.text}, {"variant", source.scenario.variant}};
     if (options.every_instruction) {
         request["check"] = "instruction";
@@ -127,6 +127,9 @@ ScenarioResult run_one(Crew& crew, const CheckedSource& source, const RunOptions
         return lost(source, result.error());
     }
     result->made_with = options.every_instruction ? "--every-instruction" : "";
+    if (options.files.want_timeline() && result->sweep) {
+        result->shown = shown_findings(crew, source, result->sweep->findings, guest);
+    }
     return std::move(*result);
 }
 
@@ -135,8 +138,8 @@ ScenarioResult run_one(Crew& crew, const CheckedSource& source, const RunOptions
 class Shift {
   public:
     using Finished = std::function<void(std::size_t, ScenarioResult&)>;
-    Shift(const RunOptions& options, const std::vector<CheckedSource>& sources, Finished finished)
-        : options_(options), sources_(sources), finished_(std::move(finished)), results_(sources.size()) {}
+    Shift(const RunOptions& options, const std::vector<CheckedSource>& sources, std::uint64_t guest, Finished finished)
+        : options_(options), sources_(sources), guest_(guest), finished_(std::move(finished)), results_(sources.size()) {}
 
     std::vector<ScenarioResult> work(Crew& first) {
         std::vector<std::jthread> others;
@@ -158,7 +161,7 @@ class Shift {
   private:
     void labour(Crew& crew) {
         for (std::size_t mine = 0; (mine = next_++) < sources_.size();) {
-            ScenarioResult result = run_one(crew, sources_[mine], options_);
+            ScenarioResult result = run_one(crew, sources_[mine], options_, guest_);
             const std::lock_guard lock(mutex_);
             finished_(mine, result);
             results_[mine] = std::move(result);
@@ -167,6 +170,7 @@ class Shift {
 
     const RunOptions& options_;
     const std::vector<CheckedSource>& sources_;
+    std::uint64_t guest_;  ///< its build
     Finished finished_;
     std::atomic<std::size_t> next_ = 0;
     std::mutex mutex_;  // guards all below, and finished_
@@ -205,7 +209,7 @@ int run(const RunOptions& options) {
     }
     printer.headline(crew->session().headline());
     outputs->begin(run_info(crew->session().headline(), checked->guest.build_hash()));
-    Shift shift(options, checked->good, [&](std::size_t number, ScenarioResult& result) {
+    Shift shift(options, checked->good, checked->guest.build_hash(), [&](std::size_t number, ScenarioResult& result) {
         code->annotate(result);
         outputs->result(result);
         printer.result(number, result);

@@ -12,8 +12,10 @@
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/counterexample.hpp"
 #include "vmm/cli/crew.hpp"
+#include "vmm/cli/shown.hpp"
 #include "vmm/explore/sweep_scenario.hpp"
 #include "vmm/host/explore_requests.hpp"
+#include "vmm/report/code.hpp"
 #include "vmm/report/sweep.hpp"
 #include "vmm/report/text.hpp"
 #include "vmm/scenario/nearest.hpp"
@@ -137,8 +139,8 @@ class Progress {
 
 class SweepRun {
   public:
-    SweepRun(const SweepOptions& options, CheckedSource source, engine::SweepPlan plan, std::uint64_t guest, Outputs outputs)
-        : options_(options), source_(std::move(source)), plan_(std::move(plan)), guest_(guest), outputs_(std::move(outputs)),
+    SweepRun(const SweepOptions& options, CheckedSource source, engine::SweepPlan plan, std::uint64_t guest, report::Code code, Outputs outputs)
+        : options_(options), source_(std::move(source)), plan_(std::move(plan)), guest_(guest), code_(std::move(code)), outputs_(std::move(outputs)),
           ledger_(options, {{"v", 1}, {"t", "sweep"}, {"file", source_.source.file}, {"variant", source_.scenario.variant},
                             {"guest", fmt::format("{:016x}", guest)}, {"plan", host::to_json(plan_)},
                             {"text", source_.source.text}}) {}
@@ -246,7 +248,11 @@ class SweepRun {
         for (Finding& finding : total.findings) {
             STACKRIG_TRY(explain(finding));
         }
-        const explore::ScenarioResult result = judged();
+        explore::ScenarioResult result = judged();
+        if (options_.files.want_timeline()) {
+            result.shown = shown_findings(*crew_, source_, total.findings, guest_);
+        }
+        code_.annotate(result);
         fmt::print("{}{}\n", report::verdict_text(result), result.reason.empty() ? "" : ": " + result.reason);
         const int code = report::exit_code({result});
         ledger_.write({{"v", 1}, {"t", "summary"}, {"findings", total.findings.size()}, {"complete", total.count == boundaries_}, {"exit", code}});
@@ -276,21 +282,20 @@ class SweepRun {
 
     /// The finding as a file of its own, shrunk and replayed.
     Result<void> explain(Finding& finding) {
-        const std::string name = counterexample_name(finding);
-        Crew& crew = *crew_;
-        const auto ask = [&](Json request, const Finding& what, std::uint64_t trace) -> Result<Json> {
-            request["file"] = name + ".toml";
-            request["text"] = counterexample_text(source_.source.text, name, what, guest_, trace);
-            return crew.ask_twice(request, patience);
+        const auto text = [&](std::uint64_t trace) { return counterexample_text(source_.source.text, source_.scenario.variant, finding, guest_, trace); };
+        const auto ask = [&](Json request, std::uint64_t trace) -> Result<Json> {
+            request["file"] = counterexample_name(finding) + ".toml";
+            request["text"] = text(trace);
+            return crew_->ask_twice(request, patience);
         };
-        STACKRIG_TRY_ASSIGN(const Json shrunk, ask({{"do", "shrink"}}, finding, finding.trace_hash));
+        STACKRIG_TRY_ASSIGN(const Json shrunk, ask({{"do", "shrink"}}, finding.trace_hash));
         shrunk.at("decisions").get_to(finding.decisions);
         const std::uint64_t trace = std::stoull(shrunk.at("trace_hash").get<std::string>(), nullptr, 16);
-        STACKRIG_TRY_ASSIGN(const Json replayed, ask({{"do", "replay"}, {"times", replays}}, finding, trace));
+        STACKRIG_TRY_ASSIGN(const Json replayed, ask({{"do", "replay"}, {"times", replays}}, trace));
         std::error_code ignored;
         fs::create_directories(options_.out, ignored);
-        const fs::path file = fs::path(options_.out) / (name + ".toml");
-        std::ofstream(file) << counterexample_text(source_.source.text, name, finding, guest_, trace);
+        const fs::path file = fs::path(options_.out) / (counterexample_name(finding) + ".toml");
+        std::ofstream(file) << text(trace);
         finding.file = file.string();
         const auto same = replayed.at("same").get<std::uint64_t>();
         fmt::print("{}  {} decision{}, 1-minimal, replayed {} of {}\n{}\n  ./rig replay {}\n\n", report::finding_text(finding), finding.decisions.size(),
@@ -307,6 +312,7 @@ class SweepRun {
     CheckedSource source_;
     engine::SweepPlan plan_;
     std::uint64_t guest_;
+    report::Code code_;
     Outputs outputs_;
     std::optional<Crew> crew_;  ///< of the main thread: a child dies with the thread that has started it
     Ledger ledger_;
@@ -356,13 +362,10 @@ int sweep(const SweepOptions& options) {
     if (!checked->problems.empty()) {
         return refuse(checked->problems);
     }
-    auto guest = x86::Elf::load(build_paths().guest);
-    if (!guest) {
-        return report(guest.error());
-    }
+    const x86::Elf& guest = checked->guest;
     for (const std::string& function : options.at) {
-        if (!guest->find(function)) {
-            const auto meant = scenario::nearest(function, guest->names());
+        if (!guest.find(function)) {
+            const auto meant = scenario::nearest(function, guest.names());
             return report({ErrorKind::usage, fmt::format("--at {}: the guest has no such function{}", function,
                                                          meant ? fmt::format("; did you mean \"{}\"?", *meant) : "")});
         }
@@ -379,8 +382,12 @@ int sweep(const SweepOptions& options) {
     if (!outputs) {
         return report(outputs.error());
     }
-    auto code = SweepRun(options, *wanted, std::move(*plan), guest->build_hash(), std::move(*outputs)).go();
-    return code ? *code : report(code.error());
+    auto code = report::Code::create(guest, guest_lines(guest));
+    if (!code) {
+        return report(code.error());
+    }
+    const auto swept = SweepRun(options, *wanted, std::move(*plan), guest.build_hash(), std::move(*code), std::move(*outputs)).go();
+    return swept ? *swept : report(swept.error());
 }
 
 }  // namespace stackrig::cli

@@ -10,6 +10,7 @@
 #include "vmm/report/jsonl.hpp"
 #include "vmm/report/scenario_schema.hpp"
 #include "vmm/report/text.hpp"
+#include "vmm/scenario/nearest.hpp"
 
 namespace stackrig::cli {
 namespace {
@@ -60,6 +61,20 @@ void list_hazards(const std::vector<CheckedSource>& sources) {
             fmt::print("{}", report::wrap(hazard.outside.empty() ? "no scenario here" : std::string(hazard.outside), 72, 8));
         }
     }
+}
+
+std::vector<std::string> all_ids() {
+    std::vector<std::string> ids;
+    for (const auto& invariant : oracle::catalogue()) {
+        ids.emplace_back(invariant.id);
+    }
+    for (const auto& claim : oracle::claims()) {
+        ids.emplace_back(claim.id);
+    }
+    for (const auto& hazard : oracle::hazards()) {
+        ids.emplace_back(hazard.id);
+    }
+    return ids;
 }
 
 bool tests(const scenario::Scenario& s, std::string_view id) {
@@ -138,7 +153,8 @@ int explain(const std::string& id, const std::string& scenarios) {
         }
     }
     if (!text) {
-        return report({ErrorKind::usage, fmt::format("{} is none of the invariants, claims or hazards; ./rig list with one of these words names them", id)});
+        return report({ErrorKind::usage, fmt::format("{} is none of the invariants, claims or hazards; {}", id,
+                                                     scenario::id_suggestion(upper, all_ids(), "./rig list with one of these words names them"))});
     }
     fmt::print("{}", *text);
     auto checked = check_sources({scenarios});

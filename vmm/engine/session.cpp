@@ -239,10 +239,19 @@ void Session::give_up() {
 }
 
 void Session::cannot_be_reached(const RunUntil& run) {
-    end(RunEnd::unreachable, fmt::format("\"{}\" cannot be reached any more: {} and only an event could change that", run.place.text,
-                                         std::holds_alternative<HaltStop>(now_.last_cause)
-                                             ? "the CPU is idle"
-                                             : fmt::format("{} spins in user mode", now_.tracker.name(now_.tracker.current(now_.active)))));
+    std::vector<std::string> who;
+    for (std::uint32_t i = 0; i < machine_->cpus(); ++i) {
+        const std::uint32_t thread = now_.tracker.current(CpuId{i});
+        who.push_back(now_.tracker.is_down(CpuId{i})    ? fmt::format("cpu{} is down", i)
+                      : thread < machine_->cpus() ? fmt::format("cpu{} is idle", i)
+                                                  : fmt::format("{} spins in user mode on cpu{}", now_.tracker.name(thread), i));
+    }
+    for (ThreadIndex i = 0; i < plan_.threads.size(); ++i) {
+        if (now_.tracker.is_asleep(guest_id(plan_.guest, i))) {
+            who.push_back(fmt::format("{} sleeps", plan_.threads[i].name));
+        }
+    }
+    end(RunEnd::unreachable, fmt::format("\"{}\" cannot be reached any more: {}. Only an event could change that", run.place.text, fmt::join(who, ", ")));
 }
 
 /// The addresses whose breakpoints make the place; none for places that marks make.

@@ -1,8 +1,11 @@
 // Replaying and shrinking.
 #include "vmm/explore/replay.hpp"
 
+#include <algorithm>
 #include <array>
 #include <fmt/format.h>
+#include <span>
+#include <tuple>
 
 #include "guest/abi/layout.hpp"
 #include "vmm/engine/session.hpp"
@@ -17,20 +20,53 @@ const char* name_of(const engine::StopCause& cause) {
     return names[cause.index()];
 }
 
-std::string numbers_of(const engine::StopCause& cause) {
+std::string argument_of(std::string_view name, std::uint64_t value, const oracle::View& view) {
+    const auto small = static_cast<std::uint32_t>(value);
+    if (name.ends_with("thread") || name == "child" || name == "parent") {
+        return std::string(oracle::name_of(view, oracle::ThreadId(small)));
+    }
+    if (name == "entry" && value < abi::entry_count) {
+        return abi::entry_class(static_cast<abi::Entry>(small)).name;
+    }
+    return value < 10 ? fmt::format("{}", value) : fmt::format("{:#x}", value);
+}
+
+/// "thread A, page index 2, pfn 0x812": a mark's arguments by the names in its table, "thread, page index, pfn: what it says".
+std::string arguments_of(std::string_view names, std::span<const std::uint64_t> values, const oracle::View& view) {
+    std::string text;
+    for (const std::uint64_t value : values) {
+        const std::size_t end = std::min(names.find_first_of(",:"), names.size());
+        const std::string_view name = names.substr(0, end);
+        if (name != "-") {
+            text += fmt::format("{}{} {}", text.empty() ? " " : ", ", name, argument_of(name, value, view));
+        }
+        names.remove_prefix(std::min(end + 2, names.size()));
+    }
+    return text;
+}
+
+std::string details_of(const engine::StopCause& cause, const oracle::View& view) {
     if (const auto* mark = std::get_if<engine::MarkStop>(&cause)) {
-        for (const auto& row : {
-#define X(name, number, text, args) std::pair{abi::Mark::name, text},
+        for (const auto& [known, text, names] : {
+#define X(name, number, text, args) std::tuple{abi::Mark::name, text, args},
                  STACKRIG_MARKS(X)
 #undef X
              }) {
-            if (row.first == mark->mark) {
-                return fmt::format("{} {:#x} {:#x} {:#x}", row.second, mark->args[0], mark->args[1], mark->args[2]);
+            if (known == mark->mark) {
+                return text + arguments_of(names, mark->args, view);
             }
         }
     }
     if (const auto* choice = std::get_if<engine::ChoiceStop>(&cause)) {
-        return fmt::format("{} {:#x} {:#x} -> {}", static_cast<unsigned>(choice->choice), choice->args[0], choice->args[1], choice->answer);
+        const auto& [text, names] = [choice]() -> std::pair<std::string, std::string_view> {
+            switch (choice->choice) {
+                case abi::Choice::alloc: return {"alloc", "gfp, thread"};
+                case abi::Choice::next: return {"next", "thread, cpu"};
+                case abi::Choice::resched: return {"resched", "cpu, thread"};
+            }
+            return {"?", "-, -"};
+        }();
+        return fmt::format("{}{} -> {}", text, arguments_of(names, choice->args, view), choice->answer);
     }
     if (const auto* landed = std::get_if<engine::LandedStop>(&cause)) {
         return abi::entry_class(landed->entry).name;
@@ -38,38 +74,48 @@ std::string numbers_of(const engine::StopCause& cause) {
     return "";
 }
 
-/// All that the trace hash sees, RSP aside: two lines that are equal are the same stop.
+/// All that the trace hash sees: two lines that are equal are the same stop.
 std::string registers_of(const engine::CpuState& cpu) {
-    constexpr std::array<std::string_view, 16> names{"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
-    std::string text;
+    constexpr std::array<std::string_view, 16> names{"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
+    std::string text = fmt::format("rflags={:#x} cs={:#x} cr3={:#x}", cpu.rflags, cpu.cs, cpu.cr3.value());
     for (std::size_t i = 0; i < names.size(); ++i) {
-        text += names[i].empty() ? "" : fmt::format(" {}={:#x}", names[i], cpu.gpr[i]);
+        text += fmt::format(" {}={:#x}", names[i], cpu.gpr[i]);
     }
-    return text + fmt::format(" cs={:#x} cr3={:#x}", cpu.cs, cpu.cr3.value());
+    return text;
 }
 
 /// Passes every stop on, and writes it down.
 class Recorder final : public engine::Observer {
   public:
-    Recorder(Watch& watch, const x86::Elf& guest, Tracing tracing, std::vector<std::string>& lines)
+    Recorder(Watch& watch, const x86::Elf& guest, Tracing tracing, std::vector<TraceLine>& lines)
         : watch_(watch), guest_(guest), tracing_(tracing), lines_(lines) {}
     bool at_stop(const engine::Stop& stop) override {
+        const bool go_on = watch_.at_stop(stop);
         if (tracing_ != Tracing::none) {
-            const engine::CpuState& cpu = stop.cpus[stop.cpu.value()];
-            const std::string ticks = tracing_ == Tracing::stops_and_ticks ? fmt::format(" tsc={}", __builtin_ia32_rdtsc()) : "";
-            lines_.push_back(fmt::format("{:>6} {} {:<9} {:<28} {} rsp={:#x} rflags={:#x}{}{}", stop.index, stop.cpu, name_of(stop.cause),
-                                          numbers_of(stop.cause), guest_.describe(cpu.rip), cpu.rsp.value(), cpu.rflags, registers_of(cpu), ticks));
+            lines_.push_back(line_of(stop));
         }
-        return watch_.at_stop(stop);
+        return go_on;
     }
     bool at_expect(std::size_t predicate, const engine::Stop& stop) override { return watch_.at_expect(predicate, stop); }
     void at_end(const engine::Stop& stop, engine::Ending ending) override { watch_.at_end(stop, ending); }
 
   private:
+    [[nodiscard]] TraceLine line_of(const engine::Stop& stop) const {
+        const engine::CpuState& cpu = stop.cpus[stop.cpu.value()];
+        const oracle::View& view = watch_.oracle().view();
+        const auto running = view.cpus.empty() ? std::nullopt : view.cpu(stop.cpu).running;
+        const std::string_view thread = running ? oracle::name_of(view, *running) : "-";
+        const std::string ticks = tracing_ == Tracing::stops_and_ticks ? fmt::format(" tsc={}", __builtin_ia32_rdtsc()) : "";
+        return {fmt::format("{:>6} {} {:<6} {:<8} {:<40} {}{}", stop.index, stop.cpu, thread, name_of(stop.cause), details_of(stop.cause, view),
+                            guest_.describe(cpu.rip), ticks),
+                registers_of(cpu)};
+    }
+
+  private:
     Watch& watch_;
     const x86::Elf& guest_;
     Tracing tracing_;
-    std::vector<std::string>& lines_;
+    std::vector<TraceLine>& lines_;
 };
 
 }  // namespace
@@ -106,8 +152,8 @@ Result<Shrunk> shrink(const Bench& bench, const scenario::Scenario& scenario) {
     STACKRIG_TRY_ASSIGN(const Replayed all, replay(bench, scenario));
     ++shrunk.runs;
     if (all.shown.how != Showing::How::failed) {
-        return fail(ErrorKind::usage, fmt::format("{} with its {} decisions shows no failure: there is nothing to shrink", scenario.title(),
-                                                  scenario.plan.decisions.size()));
+        return fail(ErrorKind::usage, fmt::format("{} with its decision{} shows no failure: there is nothing to shrink", scenario.title(),
+                                                  scenario.plan.decisions.size() == 1 ? "" : "s"));
     }
     scenario::Scenario candidate = scenario;
     const auto fails = [&](const std::vector<std::size_t>& kept) -> Result<bool> {

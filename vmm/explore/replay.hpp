@@ -10,13 +10,19 @@
 
 namespace stackrig::explore {
 
+/// One stop of a run: what it was and where, and every register that the trace hash sees.
+struct TraceLine {
+    std::string stop;
+    std::string registers;
+};
+
 /// One run of the scenario with its decisions.
 struct Replayed {
     Showing shown;
     std::uint64_t stops = 0;
     std::uint64_t trace_hash = 0;
     std::vector<std::string> not_reached;  ///< decisions whose place never came: the run says nothing about them
-    std::vector<std::string> trace;        ///< one line per stop, when asked for
+    std::vector<TraceLine> trace;          ///< one for each stop, when asked for
 };
 /// What Replayed::trace is to hold. With ticks: also the TSC of the machine that this runs on, at each stop; KVM's guest has
 /// the same but for a constant. They are the same each time only where time is the count of instructions.

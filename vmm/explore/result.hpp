@@ -111,6 +111,7 @@ struct ScenarioResult {
     Timeline timeline;               ///< empty unless asked for
     std::string made_with;             ///< options of `run` without which the run would be another one
     std::optional<SweepResult> sweep;  ///< of a scenario with [explore]: a violation for each finding, in their order
+    std::vector<ScenarioResult> shown;  ///< of a sweep: the run that shows each of its first findings, when asked for
     std::uint32_t line = 1;  ///< in `file`: of the schedule step at which the run ended
 };
 

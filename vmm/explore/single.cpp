@@ -107,7 +107,7 @@ Result<std::string> look_at(const Bench& bench, const scenario::Scenario& scenar
                         engine::run(bench.system, bench.guest, scenario.plan, watch, {.look_at = place, .at_end = draw}));
     if (outcome.end != RunEnd::looked && place.kind != engine::Place::Kind::end) {
         const std::string why = watch.failure().empty() ? outcome.detail : watch.failure();
-        return fail(ErrorKind::usage, fmt::format("\"{}\" was not reached: the run of {} ended after {} stops in step {}{}{}. \"--at end\" "
+        return fail(ErrorKind::usage, fmt::format("\"{}\" was not reached: the run of {} ended after {} stops in step {}{}{}. The place \"end\" "
                                                   "shows where",
                                                   place.text, scenario.name, outcome.stops, outcome.step + 1, why.empty() ? "" : ": ", why));
     }

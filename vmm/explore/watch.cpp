@@ -136,6 +136,9 @@ bool Watch::take(const oracle::Violation& violation) {
         return true;
     }
     failure_ = fmt::format("{} was violated: {}", id, violation.text);
+    if (!scenario_.expect.pass()) {
+        failure_ += fmt::format(" {} was expected; also = [\"{}\"] beside it lets the run go on to it", scenario_.expect.violation, id);
+    }
     return false;
 }
 

@@ -96,9 +96,13 @@ Result<Json> ExploreRequests::replay(const Json& request, const explore::Bench& 
         STACKRIG_TRY_ASSIGN(const explore::Replayed again, explore::replay(bench, scenario));
         same += again.trace_hash == first.trace_hash && again.stops == first.stops && again.shown.finding.key() == first.shown.finding.key() ? 1 : 0;
     }
+    Json trace = Json::array();
+    for (const explore::TraceLine& line : first.trace) {
+        trace.push_back({{"stop", line.stop}, {"registers", line.registers}});
+    }
     return Json{{"how", name_of(first.shown.how)}, {"finding", report::to_json(first.shown.finding)}, {"runs", times}, {"same", same},
                 {"stops", first.stops}, {"trace_hash", fmt::format("{:016x}", first.trace_hash)}, {"not_reached", first.not_reached},
-                {"trace", first.trace}};
+                {"trace", trace}};
 }
 
 Result<Json> ExploreRequests::shrink(const explore::Bench& bench, const scenario::Scenario& scenario) {

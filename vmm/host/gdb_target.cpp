@@ -105,7 +105,7 @@ Result<void> GdbTarget::run_to(const std::string& text) {
     }
     engine::Session::State state = session_->state();
     if (state.outcome.end != engine::RunEnd::looked && place->kind != engine::Place::Kind::end) {
-        return fail(ErrorKind::usage, fmt::format("\"{}\" was not reached: the run ended after {} stops{}{}. \"--at end\" stands where it did", text, state.outcome.stops,
+        return fail(ErrorKind::usage, fmt::format("\"{}\" was not reached: the run ended after {} stops{}{}. The place \"end\" stands where it did", text, state.outcome.stops,
                                                   state.outcome.detail.empty() ? "" : ": ", state.outcome.detail));
     }
     // Looking ended the run; gdb may go on with it.

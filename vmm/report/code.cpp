@@ -124,6 +124,9 @@ void Code::annotate(explore::ScenarioResult& result) const {
     for (explore::LandingReport& landing : result.landings) {
         landing.code = around(Gva(landing.address), x86::CodeMode::bits64, instructions_around, instructions_around);
     }
+    for (explore::ScenarioResult& shown : result.shown) {
+        annotate(shown);
+    }
 }
 
 }  // namespace stackrig::report

@@ -63,6 +63,10 @@ Json detail(const ScenarioResult& r) {
     }
     out["text"] = result_details(r);
     out["replay"] = replay_command(r);
+    out["shown"] = Json::array();
+    for (const ScenarioResult& shown : r.shown) {
+        out["shown"].push_back(detail(shown));
+    }
     return out;
 }
 

@@ -138,6 +138,9 @@ Json to_json(const explore::ScenarioResult& r) {
     if (r.sweep) {
         json["sweep"] = to_json(*r.sweep);
     }
+    for (const explore::ScenarioResult& shown : r.shown) {
+        json["shown"].push_back(to_json(shown));
+    }
     return json;
 }
 
@@ -172,6 +175,9 @@ Result<explore::ScenarioResult> result_from_json(const Json& json) try {
     }
     if (const auto sweep = json.find("sweep"); sweep != json.end()) {
         r.sweep = sweep_from_json(*sweep).value();
+    }
+    for (const Json& shown : json.value("shown", Json::array())) {
+        r.shown.push_back(result_from_json(shown).value());
     }
     return r;
 } catch (const std::exception& e) {

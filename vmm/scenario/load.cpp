@@ -11,6 +11,7 @@
 #include "vmm/scenario/schema.hpp"
 #include "vmm/scenario/policies.hpp"
 #include "vmm/scenario/sentence.hpp"
+#include "vmm/scenario/variant.hpp"
 #include "vmm/scenario/vocabulary.hpp"
 
 namespace stackrig::scenario {
@@ -307,32 +308,6 @@ void Loader::budget() {
 
 namespace {
 
-/// `over` laid over `base`: tables are merged, everything else is replaced.
-Value merged(const Value& base, const Value& over) {
-    Value out = base;
-    for (const Member& member : over.members) {
-        const auto at = std::find_if(out.members.begin(), out.members.end(), [&](const Member& m) { return m.key == member.key; });
-        if (at == out.members.end()) {
-            out.members.push_back(member);
-        } else if (at->value.kind == Value::Kind::table && member.value.kind == Value::Kind::table && member.key != "expect") {
-            at->value = merged(at->value, member.value);
-        } else {
-            *at = member;
-        }
-    }
-    return out;
-}
-
-bool has_schedule(const Value& table) { return table.member("schedule") != nullptr; }
-
-/// The file's own schedule stands in [run]; that of a variant may stand beside its name, and replaces it.
-void drop_schedule_of_run(Value& document) {
-    const auto run = std::find_if(document.members.begin(), document.members.end(), [](const Member& m) { return m.key == "run"; });
-    if (run != document.members.end()) {
-        std::erase_if(run->value.members, [](const Member& m) { return m.key == "schedule"; });
-    }
-}
-
 void load_variants(const Value& document, const SymbolSource& symbols, Reporter& reporter, std::vector<Scenario>& out) {
     const auto table = Table(document, "", reporter).table("variants");
     if (!table) {
@@ -344,11 +319,7 @@ void load_variants(const Value& document, const SymbolSource& symbols, Reporter&
             continue;
         }
         Table(member.value, fmt::format("[variants.{}]", member.key), reporter).only(keys_of("variants.*"));
-        Value own = merged(document, member.value);
-        if (has_schedule(member.value)) {
-            drop_schedule_of_run(own);
-        }
-        std::erase_if(own.members, [](const Member& m) { return m.key == "variants"; });
+        const Value own = with_variant(document, member.value);
         out.push_back(Loader(Table(own, "", reporter), symbols).run());
         out.back().variant = member.key;
     }

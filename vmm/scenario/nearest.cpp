@@ -14,6 +14,7 @@ char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + '
 
 constexpr std::size_t longest_list = 20;   ///< names; more would bury the message
 constexpr std::size_t longest_word = 100;  ///< bytes; more is no misspelt name
+constexpr std::size_t shortest_beginning = 3;
 
 }  // namespace
 
@@ -42,6 +43,11 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> names) {
     if (word.empty() || word.size() > longest_word) {
         return std::nullopt;
+    }
+    // A beginning that only one name has is that name cut short.
+    const auto goes_on = [word](const std::string& name) { return word.size() >= shortest_beginning && name.starts_with(word); };
+    if (const auto whole = std::find_if(names.begin(), names.end(), goes_on); whole != names.end() && std::none_of(whole + 1, names.end(), goes_on)) {
+        return *whole;
     }
     const std::string* best = nullptr;
     std::size_t best_distance = std::max<std::size_t>(word.size(), 3) / 3 + 1;

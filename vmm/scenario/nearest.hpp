@@ -11,7 +11,7 @@ namespace stackrig::scenario {
 /// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`; letter case is free.
 [[nodiscard]] std::size_t edit_distance(std::string_view a, std::string_view b);
 
-/// The name nearest to `word`, if one is near enough to be what was meant (a third of its length).
+/// The only name that begins with `word`; else the nearest one, if it is near enough to be what was meant (a third of its length).
 [[nodiscard]] std::optional<std::string> nearest(std::string_view word, std::span<const std::string> names);
 
 /// `did you mean "x"?`, or the list of names when none is near and they are few but several, or nothing.

@@ -151,7 +151,8 @@ class PlaceBuilder {
                  fmt::format("write {0} user, {0} sleeps or {0} exits", place_.symbol));
             return;
         }
-        const auto meant = nearest(place_.symbol, place_names(context_.names));
+        const bool is_mark = find_word(marks, place_.symbol).has_value();
+        const auto meant = is_mark ? fmt::format("mark({})", place_.symbol) : nearest(place_.symbol, place_names(context_.names));
         fail(name,
              fmt::format("unknown place \"{}\": neither a word for places nor a symbol of the guest",
                          place_.symbol),

@@ -41,7 +41,7 @@ inline constexpr std::uint32_t most_hogged = 32;   ///< frames one thread can ho
 
 /// A place as given on a command line: all of them, `step N` and `end` included. Diagnostics name `origin`.
 [[nodiscard]] tl::expected<engine::Place, Diagnostics> parse_place(std::string_view text, const Names& names,
-                                                                   std::string_view origin = "--at");
+                                                                   std::string_view origin = "place");
 
 /// The canonical spelling: reading it back gives the same model.
 [[nodiscard]] std::string render(const abi::Op& op, abi::ThreadKind kind, const Names& names);

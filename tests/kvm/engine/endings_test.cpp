@@ -99,7 +99,7 @@ TEST_F(BrokenGuestTest, AForeignElfAndAnotherVersionAreRefused) {
 }
 
 TEST_F(BrokenGuestTest, WhatAGuestSaysThatNoGuestMaySayIsQuoted) {
-    EXPECT_EQ(run_entry_code({0xf4}).detail, "\"the end of the guest's boot\" cannot be reached any more: the CPU is idle and only an event could change that");
+    EXPECT_EQ(run_entry_code({0xf4}).detail, "\"the end of the guest's boot\" cannot be reached any more: cpu0 is idle. Only an event could change that");
     EXPECT_EQ(run_entry_code({0xb0, 0x05, 0xe6, 0x99}).detail, "the guest wrote 0x5 to port 0x99, which is none of the rig's") << "mov $5, %al; out %al, $0x99";
     // xor %eax, %eax; mov $9, %edi; out %eax, $port
     EXPECT_EQ(run_entry_code({0x31, 0xc0, 0xbf, 9, 0, 0, 0, 0xe7, static_cast<std::uint8_t>(abi::Port::ipi)}).detail, "the guest sent an interrupt to cpu9, which does not exist");

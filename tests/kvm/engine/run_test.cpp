@@ -221,12 +221,14 @@ TEST_F(RunTest, SteppingVisitsEveryBoundaryOfTheEntryInOrder) {
 
 TEST_F(RunTest, AnUnreachablePlaceIsSaidNotWaitedFor) {
     RunPlan plan;
+    plan.guest.cpus = 2;
+    plan.guest.offline = 1 << 1;
     plan.threads = {{.name = "A", .program = {op(abi::OpKind::spin)}}};
     plan.schedule = {until({.kind = Place::Kind::sleeps})};
     Recorder seen;
     const RunOutcome outcome = run_plan(plan, seen);
     EXPECT_EQ(outcome.end, RunEnd::unreachable);
-    EXPECT_EQ(outcome.detail, "\"a place\" cannot be reached any more: A spins in user mode and only an event could change that");
+    EXPECT_EQ(outcome.detail, "\"a place\" cannot be reached any more: A spins in user mode on cpu0, cpu1 is down. Only an event could change that");
 }
 
 TEST_F(RunTest, TheBudgetEndsARunAsBudget) {

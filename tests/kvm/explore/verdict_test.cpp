@@ -27,6 +27,31 @@ TEST_F(RunVerdictTest, APredicateThatDoesNotHoldIsSaidWithItsPlaceAndValues) {
     EXPECT_EQ(judged(R"("run A until A user")", "[check]\nfinally = [\"mapped(A) == 4\"]\n"), "FAIL: \"mapped(A) == 4\" does not hold at the end: mapped(A) = 1");
 }
 
+TEST_F(RunVerdictTest, AViolationInTheWayOfTheExpectedOneSaysHowToGoOn) {
+    const ScenarioResult result = must(run_scenario(*bench, scenario(R"toml(
+expect = { violation = "INV-1" }
+
+[guest]
+scheme      = "entry-exit"
+repair      = "literal"
+cache_pages = 0
+free_pages  = 0
+
+[threads.A]
+program = ["spin"]
+
+[threads.B]
+program = ["spin"]
+
+[run]
+schedule = ["run A until user", "inject irq(timer) on cpu0 with need_resched", "run B until user", "inject irq(device) on cpu0", "run"]
+)toml")));
+    EXPECT_EQ(result.verdict, Verdict::fail);
+    ASSERT_EQ(result.violations.size(), 1u);
+    EXPECT_EQ(result.reason, fmt::format("{0} was violated: {1} INV-1 was expected; also = [\"{0}\"] beside it lets the run go on to it", result.violations[0].id,
+                                         result.violations[0].text));
+}
+
 TEST_F(RunVerdictTest, ABudgetThatRanOutSaysWhatHelps) {
     EXPECT_EQ(judged(R"("run A until A user #2")", "max_stops = 20\n"),
               "INCOMPLETE: the budget of 20 stops is used up in step 1 (\"run A until A user #2\"). Raise max_stops in [run], or shorten the schedule");

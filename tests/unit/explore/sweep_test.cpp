@@ -140,8 +140,7 @@ TEST(MinimalSubset, PassesErrorsOn) {
 const std::string source = R"(schema = 1
 name   = "workload"   # a comment
 why    = "Why."
-expect = { violation = "INV-4",
-           also = ["INV-17"] }
+expect = { violation = "INV-4", also = ["INV-17"] }
 
 [threads.A]
 program = ["spin"]
@@ -159,18 +158,18 @@ finally = ["leaked == 0"]
 )";
 
 TEST(Counterexample, IsTheScenarioWithItsDecisions) {
-    const std::string text = cli::counterexample_text(source, "cx-inv-19-1", finding("INV-19", 1, 1), 0xabc, 0x123);
-    EXPECT_EQ(text, R"(schema = 1
-name = "cx-inv-19-1"
-expect = { violation = "INV-19" }
-why    = "Why."
+    const Finding found = finding("INV-19", 1, 1);
+    EXPECT_EQ(cli::counterexample_text(source, "", found, 0xabc, 0x123), fmt::format(R"(schema = 1
+name   = "{}"
+why    = "Found in workload: It was seen."
+expect = {{ violation = "INV-19" }}
 
 [threads.A]
 program = ["spin"]
 
 [run]
 decisions = ["inject nmi at A do_syscall_64+0x10 #2"]
-schedule = ["run"]
+schedule  = ["run"]
 
 [check]
 finally = ["leaked == 0"]
@@ -178,11 +177,30 @@ finally = ["leaked == 0"]
 [replay]
 guest = "0000000000000abc"
 trace = "0000000000000123"
-)");
+)", cli::counterexample_name(found)));
+}
+
+TEST(Counterexample, OfAVariantIsTheVariantsRun) {
+    const std::string text = cli::counterexample_text(source + R"(
+[guest]
+repair = "proposed"
+
+[variants.literal]
+guest = { repair = "literal", cache_pages = 0 }
+schedule = ["run A until user"]
+
+[variants.other]
+guest = { cpus = 4 }
+)", "literal", finding("INV-19", 1, 1), 1, 2);
+    EXPECT_NE(text.find("why      = \"Found in workload (literal): It was seen.\"\n"), std::string::npos) << text;
+    EXPECT_NE(text.find("schedule = [\"run A until user\"]\n"), std::string::npos) << text;
+    EXPECT_NE(text.find("\n[guest]\nrepair      = \"literal\"\ncache_pages = 0\n"), std::string::npos) << text;
+    EXPECT_EQ(text.find("variants"), std::string::npos) << text;
+    EXPECT_EQ(text.find("[\"run\"]"), std::string::npos) << "the file's own schedule: " << text;
 }
 
 TEST(Counterexample, GetsARunTableWhereThereIsNone) {
-    const std::string text = cli::counterexample_text("name = \"a\"\nschedule = [\"run\"]\n", "b", finding("", 1, 1), 1, 2);
+    const std::string text = cli::counterexample_text("name = \"a\"\nschedule = [\"run\"]\n", "", finding("", 1, 1), 1, 2);
     EXPECT_NE(text.find("\n[run]\ndecisions = ["), std::string::npos) << text;
     EXPECT_EQ(text.find("expect"), std::string::npos) << "a panic has no invariant to expect";
 }

@@ -141,11 +141,11 @@ TEST(Load, NamesOfALoadedScenarioServeTheCommandLine) {
     ASSERT_FALSE(wrong);
     EXPECT_EQ(
         render(wrong.error()),
-        "--at:1:3: error: unknown place \"sleps\": neither a word for places nor a symbol of the guest\n"
+        "place:1:3: error: unknown place \"sleps\": neither a word for places nor a symbol of the guest\n"
         "    1 | A sleps\n"
         "      |   ^~~~~\n"
         "      = did you mean \"sleeps\"?\n\n"
-        "--at: 1 error\n");
+        "place: 1 error\n");
 }
 
 TEST(Load, AtMost64OperationsTheJumpCounted) {

@@ -24,6 +24,14 @@ TEST(Nearest, FindsTypingErrors) {
     EXPECT_EQ(nearest("tuoch", names), "touch");
 }
 
+TEST(Nearest, FindsWhatWasCutShort) {
+    const std::vector<std::string> names = {"de", "device", "timer", "do_syscall_64", "do_int3_user"};
+    EXPECT_EQ(nearest("dev", names), "device") << "not \"de\", which is nearer by edits";
+    EXPECT_EQ(nearest("do_sys", names), "do_syscall_64");
+    EXPECT_FALSE(nearest("do_", names)) << "two begin so";
+    EXPECT_FALSE(nearest("ti", names)) << "too short to tell";
+}
+
 TEST(Nearest, IsSilentWhenNothingIsNear) {
     const std::vector<std::string> names = {"spin", "step", "A"};
     EXPECT_FALSE(nearest("mutex", names));

@@ -95,6 +95,7 @@ class SweepView {
   constructor(r) {
     this.s = r.sweep;
     this.violations = r.violations;
+    this.shown = r.shown;
     this.replay = r.replay;
     this.map = new SweepMap(this.s, (i) => this.select(i));
     this.now = h("p", {class: "now", "aria-live": "polite"});
@@ -166,8 +167,20 @@ class SweepView {
           Object.entries(f.seen_at).map(([row, boundaries], k) => [k ? "; " : "", `${row} at `, this.where(boundaries)])),
         h("ol", {class: "steps"}, f.decisions.map((d) => h("li", {}, h("code", {}, d)))),
         h("div", {class: "replay"}, h("code", {}, command), copyButton(command)),
-        h("details", {}, h("summary", {}, "The state it was seen in"), h("pre", {}, f.picture)));
+        this.shown[i] ? this.run(this.shown[i]) : h("details", {}, h("summary", {}, "The state it was seen in"), h("pre", {}, f.picture)));
     });
+  }
+
+  /// Built when it is opened: widths are not known before.
+  run(result) {
+    const details = h("details", {class: "shown"}, h("summary", {}, "The run that shows it, stop by stop"));
+    details.addEventListener("toggle", () => {
+      if (details.childElementCount > 1) return;
+      const view = new Finding(result);
+      details.append(view.element);
+      view.attached();
+    });
+    return details;
   }
 
   where(boundaries) {
