@@ -51,9 +51,9 @@ void note_depth(u64 rsp) {
     const bool full = policies().erase == abi::Erase::after_exit || (lookup_pte(t->cr3, abi::stack_page(t->slot, 1)) & pte_present) != 0;
     const u64 top_page = abi::stack_page(t->slot, 0);
     const u64 from = full || t->lowest_rsp > top_page ? t->lowest_rsp : top_page;
-    for (u64 at = from; at < here; at += 8) {
-        *reinterpret_cast<volatile u64*>(at) = poison;
-    }
+    u64 at = from;
+    u64 count = from < here ? (here - from) / 8 : 0;
+    asm volatile("rep stosq" : "+D"(at), "+c"(count) : "a"(poison) : "memory");
 }
 
 void use_stack(u32 bytes) { at_depth(bytes, nothing, 0); }

@@ -179,7 +179,7 @@ class Clean(unittest.TestCase):
     def test_a_soak_counts_and_says_how_to_go_on(self):
         said = rig("soak", "scenarios/schemes/fixed-null-syscall.toml", "--runs", 20)
         self.assertEqual(said.returncode, 0, said)
-        self.assertIn("1 scenarios of the repaired scheme and of fixed stacks, seed 1, one or two events each time\n", said.stdout)
+        self.assertIn("1 scenario of the repaired scheme and of fixed stacks, seed 1, one or two events each time\n", said.stdout)
         self.assertRegex(said.stdout, r"\d+ injected runs, seed 1, rounds 0 to \d+: 0 alarms\n  \d+ executed, \d+ of them rejoined the run without events, "
                                       r"\d+ ended off the schedule, 0 out of their budget, 0 not delivered exactly\n  \d+ ended at a predicate of the scenario, "
                                       r"which speaks of the run without events\n  \d+ stops judged; \d+ s, \d+ runs a second with 1 worker\n")

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <unistd.h>
 
@@ -20,8 +21,10 @@ using explore::SweepResult;
 using host::Json;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds patience{600};
-constexpr std::uint64_t runs_per_visit = 2000;  ///< of one scenario in one round: walking its trunk costs as much as hundreds of runs
+constexpr std::chrono::seconds patience{1200};
+// Of one scenario in one round. Walking its trunk costs as much as thousands of runs.
+constexpr std::uint64_t fewest_in_visit = 200;
+constexpr std::uint64_t most_in_visit = 20'000;
 
 /// Whether the scheme under test is one that has to be clean: fixed stacks, or all repairs.
 bool must_be_clean(const scenario::Scenario& scenario) {
@@ -47,7 +50,8 @@ class Soak {
         STACKRIG_TRY_ASSIGN(tally_, SoakTally::open(options_.tally, options_.seed, sources_.size()));
         first_ = tally_.kept() ? tally_.next_visit() / sources_.size() : options_.first;
         next_ = tally_.kept() ? tally_.next_visit() % sources_.size() : 0;
-        const std::uint64_t per_round = runs_per_visit * sources_.size();
+        in_visit_ = std::clamp((options_.runs + sources_.size() - 1) / sources_.size(), fewest_in_visit, most_in_visit);
+        const std::uint64_t per_round = in_visit_ * sources_.size();
         rounds_ = (options_.runs + per_round - 1) / per_round;
         std::vector<std::jthread> others;
         for (std::uint32_t i = 0; i < options_.jobs; ++i) {
@@ -100,8 +104,11 @@ class Soak {
         const std::string title = source.scenario.title();
         const auto answer = crew.ask_twice({{"do", "sample"}, {"file", source.source.file}, {"text", source.source.text},
                                         {"variant", source.scenario.variant}, {"plan", {{"events", Json::array()}, {"at", Json::array()}, {"user", true}}},
-                                        {"seed", stream(options_.seed, title, visit.round)}, {"runs", runs_per_visit}},
+                                        {"seed", stream(options_.seed, title, visit.round)}, {"runs", in_visit_}},
                                        patience);
+        if (!answer && answer.error().kind == ErrorKind::usage) {
+            return leave_out(visit, answer.error().text);
+        }
         if (!answer) {
             return fail(answer.error().kind, fmt::format("{}, seed {}, round {}: {}", title, options_.seed, visit.round, answer.error().text));
         }
@@ -125,6 +132,13 @@ class Soak {
         return {};
     }
 
+    /// A run that is too long to keep.
+    Result<void> leave_out(const Visit& visit, const std::string& why) {
+        const std::lock_guard lock(mutex_);
+        left_out_.insert(why);
+        return tally_.note(visit.index, {});
+    }
+
     /// What the scenario itself says of its run may well be false in another one: only the invariants hold in each.
     void take(const Finding& finding, const std::string& title, std::uint64_t round) {
         if (finding.verdict == "predicate") {
@@ -140,7 +154,8 @@ class Soak {
     void headline(const std::string& text) {
         const std::lock_guard lock(mutex_);
         if (!told_) {
-            fmt::print("{}\n{} scenarios of the repaired scheme and of fixed stacks, seed {}, {} events each time\n", text, sources_.size(), options_.seed, "one or two");
+            fmt::print("{}\n{} scenario{} of the repaired scheme and of fixed stacks, seed {}, one or two events each time\n", text, sources_.size(),
+                       sources_.size() == 1 ? "" : "s", options_.seed);
             std::fflush(stdout);
         }
         told_ = true;
@@ -157,6 +172,9 @@ class Soak {
                    runs_, options_.seed, first_, first_ + rounds_ - (rounds_ == 0 ? 0 : 1), alarms_, alarms_ == 1 ? "" : "s", cell_.executed, cell_.rejoined, cell_.off_schedule,
                    cell_.incomplete, cell_.host_skipped, predicates_, stops_, seconds(), static_cast<double>(runs_) / seconds(), options_.jobs,
                    options_.jobs == 1 ? "" : "s", options_.seed, first_ + rounds_);
+        for (const std::string& why : left_out_) {
+            fmt::print("  left out: {}\n", why);
+        }
         if (tally_.kept()) {
             fmt::print("{}: {} runs with seed {} in all, {} alarms\n", options_.tally, tally_.total().runs, options_.seed, tally_.total().alarms);
         }
@@ -167,6 +185,7 @@ class Soak {
     std::vector<CheckedSource> sources_;
     Clock::time_point start_ = Clock::now();
     std::uint64_t first_ = 0;  ///< round that this soak began with
+    std::uint64_t in_visit_ = 0;  ///< runs
     std::mutex mutex_;  // guards all below
     std::uint64_t rounds_ = 0;
     std::uint64_t next_ = 0;  ///< visits begun
@@ -175,6 +194,7 @@ class Soak {
     std::uint64_t alarms_ = 0;
     std::uint64_t predicates_ = 0;
     explore::Cell cell_;
+    std::set<std::string> left_out_;
     SoakTally tally_;
     std::optional<Error> error_;
     bool told_ = false;

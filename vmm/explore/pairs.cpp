@@ -26,7 +26,7 @@ void Sweep::prepare_pairs() {
     if (plan_.pairs == engine::Pairs::none) {
         return;
     }
-    const std::vector<Boundary>& all = trunk_->boundaries();
+    const std::deque<Boundary>& all = trunk_->boundaries();
     std::set<std::string> known;
     for (const Boundary& boundary : all) {
         alike_.push_back(!known.insert(situation(boundary)).second);
@@ -70,7 +70,7 @@ Result<void> Sweep::seconds(std::size_t index, const Placement& first, Showing::
 }
 
 Result<Sweep::Way> Sweep::walk_on(std::size_t index, const Placement& first) {
-    const std::vector<Boundary>& trunk = trunk_->boundaries();
+    const std::deque<Boundary>& trunk = trunk_->boundaries();
     if (visited_ > index + 1) {
         visits_ = Visits(trunk_->scenario().plan.guest.cpus);
         visited_ = 0;

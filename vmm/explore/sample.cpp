@@ -66,7 +66,8 @@ Result<bool> Sweep::placed(Second& second) {
     if (session.state().booting) {
         return true;
     }
-    STACKRIG_TRY_ASSIGN(const auto refused, session.refusal(second.event));
+    STACKRIG_TRY_ASSIGN(const Boundary here, trunk_->here(true));
+    const auto refused = not_applicable(here, second.event);
     if (!refused) {
         STACKRIG_TRY(session.inject_here(second.event));
     }

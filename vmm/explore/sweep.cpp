@@ -97,6 +97,9 @@ std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const
     if (event.kind == EventKind::int3 && !boundary.user_mode && cpu.regs.rsp < abi::direct_map_base) {
         return "RSP is the user's still, or again: INT3 has no stack of its own, and no kernel puts one into such code (noinstr)";
     }
+    if (event.kind == EventKind::nmi && cpu.events.nmi.masked == 0 && handles(boundary, abi::CpuStack::nmi, "asm_exc_nmi")) {
+        return "an NMI is being handled, and the IRET of another event has unmasked NMIs: Linux's entry code copes with a second one, the guest's does not";
+    }
     if (event.kind == EventKind::nmi && cpu.events.interrupt.shadow != 0) {
         return "in the shadow of STI or MOV SS: it is taken one boundary later";
     }

@@ -19,13 +19,13 @@ engine::Place place_of(const Boundary& boundary, const engine::RunPlan& plan) {
 Trunk::Trunk(const Bench& bench, const scenario::Scenario& scenario)
     : bench_(bench), scenario_(scenario), symbols_(bench.guest), names_(scenario::names_of(scenario, symbols_)) {}
 
-Result<std::unique_ptr<Trunk>> Trunk::walk(const Bench& bench, const scenario::Scenario& scenario) {
+Result<std::unique_ptr<Trunk>> Trunk::walk(const Bench& bench, const scenario::Scenario& scenario, std::size_t most) {
     std::unique_ptr<Trunk> trunk(new Trunk(bench, scenario));
     STACKRIG_TRY_ASSIGN(const Gpa state, kernel_state(bench.guest));
     trunk->watch_ = std::make_unique<Watch>(scenario, trunk->names_, state, [&bench](Gva address) { return bench.guest.describe(address); });
     STACKRIG_TRY_ASSIGN(trunk->session_, engine::Session::create(bench.system, bench.guest, scenario.plan, *trunk->watch_, {}));
     STACKRIG_TRY(trunk->boot());
-    STACKRIG_TRY(trunk->step_through());
+    STACKRIG_TRY(trunk->step_through(most));
     return trunk;
 }
 
@@ -61,8 +61,10 @@ Result<Boundary> Trunk::here(bool after_stop) {
     const engine::Session::State& run = session_->state();
     const machine::CpuSnapshot& cpu = machine.cpu(run.active);
     const std::uint32_t thread = run.tracker.current(run.active);
-    return Boundary{.moment = {machine, run, watch_state_}, .cpu = run.active, .thread = thread, .rip = Gva(cpu.regs.rip),
-                    .function = bench_.guest.symbol_at(Gva(cpu.regs.rip)), .user_mode = (cpu.sregs.cs.selector & 3) == 3, .after_stop = after_stop,
+    const Gva rip(cpu.regs.rip);
+    const bool user_mode = (cpu.sregs.cs.selector & 3) == 3;
+    return Boundary{.moment = {std::move(machine), run, watch_state_}, .cpu = run.active, .thread = thread, .rip = rip,
+                    .function = bench_.guest.symbol_at(rip), .user_mode = user_mode, .after_stop = after_stop,
                     .mapped = static_cast<std::uint32_t>(watch_->oracle().facts().mapped(oracle::ThreadId(thread)))};
 }
 
@@ -72,13 +74,17 @@ std::uint32_t Visits::note(std::uint32_t thread, Gva rip) {
     return thread >= cpus_ ? own : all;
 }
 
-Result<void> Trunk::step_through() {
+Result<void> Trunk::step_through(std::size_t most) {
     Visits visits(scenario_.plan.guest.cpus);
     std::uint64_t stops = ~std::uint64_t{0};
     for (;;) {
         STACKRIG_TRY_ASSIGN(const bool ready, session_->poise());
         if (!ready) {
             break;
+        }
+        if (boundaries_.size() == most) {
+            return fail(ErrorKind::usage, fmt::format("{} has more than {} instruction boundaries, which are too many to keep; it stands in step {}. "
+                                                      "Shorten the programs or the schedule", scenario_.title(), most, session_->state().step + 1));
         }
         STACKRIG_TRY_ASSIGN(Boundary boundary, here(session_->state().outcome.stops != stops));
         boundary.occurrence = visits.note(boundary.thread, boundary.rip);

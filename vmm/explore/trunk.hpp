@@ -1,6 +1,7 @@
 // The trunk of an exploration: the scenario's own run, walked once by single instructions, every boundary of it kept.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -47,6 +48,9 @@ class Visits {
     std::map<Gva, std::uint32_t> of_all_;
 };
 
+/// What a virtual host has memory for: some 3 KiB are kept of each.
+inline constexpr std::size_t most_boundaries = 100'000;
+
 /// A place by which a boundary can be found again in another run.
 [[nodiscard]] engine::Place place_of(const Boundary& boundary, const engine::RunPlan& plan);
 
@@ -55,10 +59,11 @@ class Visits {
 
 class Trunk {
   public:
-    /// Boots, walks the schedule to its end, and keeps all that restoring needs. Errors are the host's or the rig's.
-    static Result<std::unique_ptr<Trunk>> walk(const Bench& bench, const scenario::Scenario& scenario);
+    /// Boots, walks the schedule to its end, and keeps all that restoring needs. Errors: the host's or the rig's; usage when the run
+    /// has more than `most` boundaries.
+    static Result<std::unique_ptr<Trunk>> walk(const Bench& bench, const scenario::Scenario& scenario, std::size_t most = most_boundaries);
 
-    [[nodiscard]] const std::vector<Boundary>& boundaries() const { return boundaries_; }
+    [[nodiscard]] const std::deque<Boundary>& boundaries() const { return boundaries_; }
     /// How the scenario itself ended.
     [[nodiscard]] const engine::RunOutcome& outcome() const { return outcome_; }
 
@@ -83,7 +88,7 @@ class Trunk {
   private:
     Trunk(const Bench& bench, const scenario::Scenario& scenario);
     Result<void> boot();
-    Result<void> step_through();
+    Result<void> step_through(std::size_t most);
     [[nodiscard]] Result<bool> same_machine(const machine::Snapshot& there);
     [[nodiscard]] Result<bool> same_memory(const machine::Snapshot& there);
     [[nodiscard]] std::size_t alive_from(Pfn page) const;
@@ -95,7 +100,7 @@ class Trunk {
     std::unique_ptr<Watch> watch_;
     std::unique_ptr<engine::Session> session_;
     std::unique_ptr<machine::Snapshots> snapshots_;
-    std::vector<Boundary> boundaries_;
+    std::deque<Boundary> boundaries_;  // a vector would hold them twice while it grows
     std::shared_ptr<const Watch::State> watch_state_;
     std::unordered_map<std::uint64_t, std::vector<std::size_t>> by_registers_;
     engine::RunOutcome outcome_;

@@ -293,6 +293,11 @@ sweep = { events = ["nmi"] }
               "a without any event already ends as FAIL: \"mapped(A) == 4\" does not hold at the end: mapped(A) = 1. A sweep needs a run that is clean by itself");
 }
 
+TEST_F(SweepTest, ARunThatIsTooLongToKeepSaysSo) {
+    EXPECT_EQ(test::error_of(Trunk::walk(*bench, scenario(round_trip), 100)), "a has more than 100 instruction boundaries, which are too many to keep; it stands in step 1. "
+                                                                              "Shorten the programs or the schedule");
+}
+
 TEST_F(SweepTest, BehindAFindingNothingMoreIsPlaced) {
     std::string pairs = literal_workload;
     pairs.replace(pairs.find("[\"nmi\", \"tick\"]"), 15, "[\"nmi\"], pairs = \"all\"");
@@ -313,6 +318,20 @@ TEST_F(SweepTest, WhereAnEventIsNotApplicableTheReasonIsCounted) {
     const SweepResult trapped = must(breakpoint->run(boundary_where(*breakpoint, [&](const Boundary& b) { return b.rip == gap; }), 1));
     EXPECT_EQ(total(trapped, "bp").not_applicable,
               (std::map<std::string, std::uint64_t>{{"RSP is the user's still, or again: INT3 has no stack of its own, and no kernel puts one into such code (noinstr)", 1}}));
+    const auto in_handler = sweep_of(scenario(R"(
+[guest]
+repair = "proposed"
+[threads.A]
+program = ["spin"]
+[run]
+schedule = ["run A until user", "inject nmi on cpu0", "run"]
+[explore]
+sweep = { events = ["db", "nmi"], at = ["exc_nmi"], pairs = "all" }
+)"));
+    const SweepResult unmasked = must(in_handler->run(boundary_where(*in_handler, [](const Boundary& b) { return b.function == "exc_nmi"; }), 1));
+    EXPECT_GT(total(unmasked, "db, then nmi").not_applicable.at("an NMI is being handled, and the IRET of another event has unmasked NMIs: Linux's entry code copes "
+                                                                "with a second one, the guest's does not"), 0u);
+    EXPECT_TRUE(unmasked.findings.empty()) << all_findings(unmasked);
     const auto nmi = sweep_of(scenario(literal_workload));
     const SweepResult once = must(nmi->run(boundary_where(*nmi, [](const Boundary& b) { return b.moment.machine.cpu(b.cpu).events.interrupt.shadow != 0; }), 1));
     EXPECT_EQ(total(once, "nmi").not_applicable, (std::map<std::string, std::uint64_t>{{"in the shadow of STI or MOV SS: it is taken one boundary later", 1}}));
