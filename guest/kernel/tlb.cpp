@@ -14,6 +14,15 @@ constexpr u64 cr4_pge = 1u << 7;
 
 void flushed(abi::FlushKind kind, u64 va) { mark(Mark::flush, static_cast<u64>(kind), va, read_cr3()); }
 
+bool others_online() {
+    for (u32 cpu = 0; cpu < state()->cpus; ++cpu) {
+        if (cpu != this_cpu()->cpu && state()->percpu[cpu]->online != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 }  // namespace
 
 void flush_tlb_page(u64 va) {
@@ -38,6 +47,9 @@ void switch_mm(u64 cr3) {
 }
 
 void post_flush(Thread* t) {
+    if (!others_online()) {
+        return;  // a CPU that comes up starts with an empty TLB
+    }
     u64 generation = 1;
     asm volatile("lock xaddq %0, %1" : "+r"(generation), "+m"(state()->flush_generation) : : "memory");
     t->flush_generation = generation + 1;

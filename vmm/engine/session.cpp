@@ -132,6 +132,7 @@ Result<void> Session::begin_step(const Step& step) {
     return std::visit(Cases{[this](const RunUntil& run) { return begin_run(run); },
                             [this](const RunToQuiet&) {
                                 now_.tracker.prefer(std::nullopt);
+                                now_.tracker.seek_nothing();
                                 now_.tracker.disturb(now_.active);  // what runs shows itself once more
                                 now_.places.clear();
                                 return arm();

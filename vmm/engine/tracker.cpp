@@ -145,6 +145,12 @@ bool Tracker::begin(const Place& place, std::vector<Gva> addresses) {
     return (place.kind == Place::Kind::sleeps && is_asleep(thread)) || (place.kind == Place::Kind::exits && is_gone(thread));
 }
 
+void Tracker::seek_nothing() {
+    place_.reset();
+    addresses_.clear();
+    seen_ = 0;
+}
+
 bool Tracker::concerns(const Place& place, CpuId cpu, std::optional<std::uint32_t> subject) const {
     return !place.thread || subject.value_or(current(cpu)) == guest_id(plan_->guest, *place.thread);
 }
@@ -179,10 +185,10 @@ bool Tracker::matches(const Place& place, CpuId cpu, const StopCause& cause, std
 }
 
 bool Tracker::reached(CpuId cpu, const StopCause& cause, std::optional<Gva> breakpoint) {
-    if (!matches(place_, cpu, cause, breakpoint)) {
+    if (!place_ || !matches(*place_, cpu, cause, breakpoint)) {
         return false;
     }
-    return ++seen_ >= place_.occurrence;
+    return ++seen_ >= place_->occurrence;
 }
 
 }  // namespace stackrig::engine

@@ -45,6 +45,8 @@ class Tracker {
     /// Starts counting occurrences of `place` anew; `addresses` are the breakpoints that make it. True when the place holds
     /// already (a thread that sleeps or is gone).
     [[nodiscard]] bool begin(const Place& place, std::vector<Gva> addresses = {});
+    /// Until the next begin() there is no place, and nothing to count.
+    void seek_nothing();
     /// Whether the last observed stop is the place. `breakpoint`: the address of the breakpoint that made the stop.
     [[nodiscard]] bool reached(CpuId cpu, const StopCause& cause, std::optional<Gva> breakpoint);
 
@@ -92,7 +94,7 @@ class Tracker {
     std::optional<ThreadIndex> preferred_;
     AllocPolicy alloc_;
     bool want_resched_ = false;
-    Place place_;
+    std::optional<Place> place_;
     std::vector<Gva> addresses_;
     std::uint32_t seen_ = 0;
 };

@@ -1,5 +1,6 @@
 // Whether a run has rejoined the trunk: equal machines, but for memory that nobody will read before writing it.
 #include <algorithm>
+#include <cstring>
 
 #include "guest/abi/layout.hpp"
 #include "vmm/base/bytes.hpp"
@@ -10,12 +11,16 @@ namespace {
 
 constexpr std::size_t most_pages = 64;
 
-/// What the machine-check banks have logged is read by nobody.
-machine::CpuSnapshot without_logs(machine::CpuSnapshot cpu) {
+/// Without what machine-check banks have logged, and what the CPU caches of an SS that is null, which depends on how it was loaded:
+/// 64-bit kernel code reads neither (SDM 3A 5.4.1.1).
+machine::CpuSnapshot without_the_unread(machine::CpuSnapshot cpu) {
     for (kvm::Msr& msr : cpu.msrs) {
         if (msr.index >= 0x400 && msr.index < 0x404) {
             msr.value = 0;
         }
+    }
+    if (cpu.sregs.ss.selector == 0 && (cpu.sregs.cs.selector & 3) == 0) {
+        cpu.sregs.ss = {};
     }
     return cpu;
 }
@@ -39,7 +44,8 @@ std::vector<std::string> Trunk::ignored() {
     return {"bytes below the stack pointer of a thread's stack, and the whole stack of a thread in user mode",
             "the entry, IRQ and IST stacks of a CPU that runs on none of them, and the others of one that runs on the entry stack",
             "the contents of frames in a cache, a reserve or on the free list",
-            "what machine-check banks have logged",
+            "what machine-check banks have logged, and what a CPU caches of a null SS",
+            "the counts of remote flushes, but not which CPU has not seen which",
             "how often marks were raised, unless a predicate of the scenario asks for it",
             "the number of stops so far"};
 }
@@ -87,17 +93,36 @@ std::size_t Trunk::alive_from(Pfn page) const {
     return below(Gva(view.thread(*owner).saved_rsp), base);
 }
 
+bool Trunk::same_page(Pfn page, std::span<const std::byte> is, std::span<const std::byte> was) const {
+    const std::size_t from = alive_from(page);
+    const std::vector<std::size_t>& counts = flush_counts_->in_page(page);
+    if (counts.empty()) {
+        return same_bytes(is.subspan(from), was.subspan(from));
+    }
+    std::array<std::byte, page_size> counted_alike;
+    std::copy(was.begin(), was.end(), counted_alike.begin());
+    for (const std::size_t at : counts) {
+        std::copy_n(is.begin() + static_cast<std::ptrdiff_t>(at), sizeof(std::uint64_t), counted_alike.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    return same_bytes(is.subspan(from), std::span<const std::byte>(counted_alike).subspan(from));
+}
+
+bool Trunk::same_unseen(const machine::Snapshot& there) const {
+    const auto here = [this](Gpa at) { return session_->machine().clean_memory().read_as<std::uint64_t>(at).value_or(0); };
+    const auto then = [&](Gpa at) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, snapshots_->page_of(there, to_pfn(at)).data() + at.value() % page_size, sizeof word);
+        return word;
+    };
+    return flush_counts_->unseen(here) == flush_counts_->unseen(then);
+}
+
 Result<bool> Trunk::same_memory(const machine::Snapshot& there) {
     STACKRIG_TRY_ASSIGN(const auto differing, snapshots_->differing(there, most_pages));
-    for (const Pfn page : differing) {
-        const auto is = session_->machine().memory().bytes().subspan(to_gpa(page).value(), page_size);
-        const auto was = snapshots_->page_of(there, page);
-        const std::size_t from = alive_from(page);
-        if (!same_bytes(is.subspan(from), was.subspan(from))) {
-            return false;
-        }
-    }
-    return differing.size() < most_pages;
+    const auto same = [&](Pfn page) {
+        return same_page(page, session_->machine().memory().bytes().subspan(to_gpa(page).value(), page_size), snapshots_->page_of(there, page));
+    };
+    return differing.size() < most_pages && std::all_of(differing.begin(), differing.end(), same) && same_unseen(there);
 }
 
 Result<bool> Trunk::same_machine(const machine::Snapshot& there) {
@@ -107,7 +132,7 @@ Result<bool> Trunk::same_machine(const machine::Snapshot& there) {
         if (cpu == then) {
             continue;
         }
-        if (!(without_logs(cpu) == without_logs(then))) {
+        if (!(without_the_unread(cpu) == without_the_unread(then))) {
             return false;
         }
     }

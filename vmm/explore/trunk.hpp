@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "vmm/engine/session.hpp"
+#include "vmm/explore/flush_counts.hpp"
 #include "vmm/explore/single.hpp"
 #include "vmm/explore/watch.hpp"
 #include "vmm/machine/snapshot.hpp"
@@ -91,6 +92,8 @@ class Trunk {
     Result<void> step_through(std::size_t most);
     [[nodiscard]] Result<bool> same_machine(const machine::Snapshot& there);
     [[nodiscard]] Result<bool> same_memory(const machine::Snapshot& there);
+    [[nodiscard]] bool same_page(Pfn page, std::span<const std::byte> is, std::span<const std::byte> was) const;
+    [[nodiscard]] bool same_unseen(const machine::Snapshot& there) const;
     [[nodiscard]] std::size_t alive_from(Pfn page) const;
 
     const Bench& bench_;
@@ -104,6 +107,7 @@ class Trunk {
     std::shared_ptr<const Watch::State> watch_state_;
     std::unordered_map<std::uint64_t, std::vector<std::size_t>> by_registers_;
     engine::RunOutcome outcome_;
+    std::optional<FlushCounts> flush_counts_;
     struct CpuStackPage {
         CpuId cpu;
         abi::CpuStack stack;

@@ -98,6 +98,17 @@ TEST_F(TrackerTest, CountsOccurrencesWithinTheStep) {
     EXPECT_FALSE(reach(mark(Mark::exit_pte, a, 1))) << "a new step counts anew";
 }
 
+TEST_F(TrackerTest, WithoutAPlaceNothingIsCounted) {
+    switch_to(idle, a);
+    const Tracker before = tracker;
+    EXPECT_FALSE(tracker.begin({.kind = Place::Kind::mark, .mark = Mark::exit_pte, .occurrence = 2}));
+    EXPECT_FALSE(reach(mark(Mark::exit_pte, a, 1)));
+    EXPECT_FALSE(tracker == before);
+    tracker.seek_nothing();
+    EXPECT_FALSE(reach(mark(Mark::exit_pte, a, 2))) << "this would have been it";
+    EXPECT_TRUE(tracker == before) << "runs that differ in how often they passed the place of a step that is over go on alike";
+}
+
 TEST_F(TrackerTest, MarkPlacesBelongToTheThreadInTheMark) {
     switch_to(idle, a);
     EXPECT_FALSE(tracker.begin({.kind = Place::Kind::mark, .thread = ThreadIndex{1}, .mark = Mark::wake}));

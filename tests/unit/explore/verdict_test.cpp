@@ -134,9 +134,10 @@ TEST(SweepStatement, SaysWhatItRestsOn) {
   of a thread in user mode; the entry, IRQ and IST stacks of a CPU that
   runs on none of them, and the others of one that runs on the entry
   stack; the contents of frames in a cache, a reserve or on the free
-  list; what machine-check banks have logged; how often marks were
-  raised, unless a predicate of the scenario asks for it; the number of
-  stops so far.
+  list; what machine-check banks have logged, and what a CPU caches of a
+  null SS; the counts of remote flushes, but not which CPU has not seen
+  which; how often marks were raised, unless a predicate of the scenario
+  asks for it; the number of stops so far.
 )");
 }
 
