@@ -1,9 +1,12 @@
 // Vcpu::run(): exits of real guests, completion of their I/O, and the deadline.
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -99,8 +102,9 @@ TEST_F(RunTest, WhileAnInIsUnansweredTheGuestCanNeitherRunNorBeChanged) {
     EXPECT_FALSE(guest.cpu().set_sregs(must(guest.cpu().sregs())));
     EXPECT_FALSE(guest.cpu().set_events(must(guest.cpu().events())));
     EXPECT_FALSE(guest.cpu().arm_single_step());
-    EXPECT_FALSE(guest.cpu().complete_io_in(std::vector<std::uint32_t>{1, 2})) << "one item is wanted";
-    EXPECT_FALSE(guest.cpu().complete_mmio_read(1)) << "it is no MMIO read";
+    EXPECT_EQ(error_of(guest.cpu().complete_io_in(std::vector<std::uint32_t>{1, 2})),
+              "complete_io_in of 2 values on cpu0: IN port 0x92, 1 byte waits.");
+    EXPECT_EQ(error_of(guest.cpu().complete_mmio_read(1)), "complete_mmio_read on cpu0: no MMIO read waits for an answer.");
     EXPECT_TRUE(guest.cpu().waits_for_answer()) << "a refused answer leaves the question open";
 
     // What a restore does: nothing of the old IN may leak into the new state.
@@ -109,7 +113,41 @@ TEST_F(RunTest, WhileAnInIsUnansweredTheGuestCanNeitherRunNorBeChanged) {
     EXPECT_EQ(must(guest.cpu().run(ample)), Exit(kvm::IoIn{0x92, 1, 1}));
     EXPECT_EQ(must(guest.cpu().regs()).rip, code_at + 5);
     must(guest.cpu().complete_io_in(1));
-    EXPECT_FALSE(guest.cpu().complete_io_in(1)) << "nothing waits any more";
+    EXPECT_EQ(error_of(guest.cpu().complete_io_in(1)), "complete_io_in of 1 values on cpu0: no IN waits for an answer.");
+}
+
+/// What `act` returns in a child of this process.
+template <class Act>
+std::string said_by_a_child(Act act) {
+    int ends[2];
+    const pid_t child = ::pipe(ends) == 0 ? ::fork() : -1;
+    if (child == 0) {
+        const std::string text = act();
+        const bool written = ::write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size());
+        std::_Exit(written ? 0 : 1);
+    }
+    if (child < 0) {
+        throw std::runtime_error("pipe() or fork(): " + errno_text(errno));
+    }
+    ::close(ends[1]);
+    std::array<char, 500> text{};
+    const ssize_t bytes = ::read(ends[0], text.data(), text.size());  // written at once, read at once
+    ::close(ends[0]);
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+    return {text.data(), bytes < 0 ? 0 : static_cast<std::size_t>(bytes)};
+}
+
+// KVM runs a vCPU for the process that made it only: a child is where its KVM_RUN fails.
+TEST_F(RunTest, AKvmRunThatFailsIsAnErrorThatSaysWhatItWasFor) {
+    BareGuest guest = kernel_guest(in_then_halt);
+    EXPECT_EQ(said_by_a_child([&] { return error_of(guest.cpu().run(ample)); }), "KVM_RUN: EIO (Input/output error) (cpu0)");
+    EXPECT_EQ(must(guest.cpu().run(ample)), Exit(kvm::IoIn{0x92, 1, 1}));
+    EXPECT_EQ(said_by_a_child([&] { return error_of(guest.cpu().complete_io_in(7)); }),
+              "KVM_RUN: EIO (Input/output error) (completing the last exit of cpu0)");
+    must(guest.cpu().complete_io_in(7));
+    EXPECT_EQ(must(guest.cpu().run(ample)), Exit(kvm::Hlt{})) << "nothing of it reached the guest";
 }
 
 GUEST_CODE(string_out, ".code64", R"(

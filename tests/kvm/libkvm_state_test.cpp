@@ -1,6 +1,7 @@
 // Memory slots, dirty log, and vCPU state in and out.
 #include <algorithm>
 #include <array>
+#include <fmt/format.h>
 #include <vector>
 
 #include "tests/kvm/fixture.hpp"
@@ -118,7 +119,10 @@ TEST_F(SlotTest, WrongSlotsAreRefusedAndNamed) {
     EXPECT_EQ(error_of(guest.vm().add_slot({.id = SlotId(1), .base = data, .host = host})),
               "KVM_SET_USER_MEMORY_REGION: EEXIST (File exists) (slot 1: 0x1000 bytes at 0x30000).");
     EXPECT_EQ(error_of(guest.vm().delete_slot(SlotId(1))), "delete_slot: there is no memory slot 1.");
-    EXPECT_FALSE(guest.vm().add_slot({.id = SlotId(1), .base = beyond_ram, .host = {}}));
+    EXPECT_EQ(error_of(guest.vm().add_slot({.id = SlotId(1), .base = beyond_ram, .host = {}})), "add_slot: slot 1 has no memory.");
+    const std::uint32_t kept = must(system().check(kvm::Capability::nr_memslots)) - 1;
+    EXPECT_EQ(error_of(guest.vm().add_slot({.id = SlotId(static_cast<std::uint16_t>(kept)), .base = beyond_ram, .host = host})),
+              fmt::format("add_slot: slot {} is beyond the last one, {}.", kept, kept - 1));
     EXPECT_TRUE(guest.vm().add_slot({.id = SlotId(1), .base = beyond_ram, .host = host}))
         << "a refused slot must not keep its id";
     must(guest.vm().delete_slot(SlotId(1)));
@@ -237,7 +241,7 @@ TEST_F(StateTest, TheTscCanBeSetBackALittle) {
     const std::uint64_t passed = (host_nanoseconds() - before) / 1000 * khz / 1000;
     EXPECT_GE(now, start - half_a_second);
     EXPECT_LT(now, start - half_a_second / 2 + 2 * passed);
-    EXPECT_FALSE(guest.cpu().set_tsc(0));
+    EXPECT_EQ(error_of(guest.cpu().set_tsc(0)), "set_tsc: KVM takes the value 0 for \"same as the other vCPUs\". Use 1 or more.");
 }
 
 TEST_F(StateTest, TheSystemsListsAreFilled) {

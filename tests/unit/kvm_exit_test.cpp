@@ -160,6 +160,9 @@ TEST(Describe, SaysWhatAPersonNeeds) {
     EXPECT_EQ(describe(InternalError{3, {7, 8}}), "KVM internal error 3 with data [0x7, 0x8]");
     EXPECT_EQ(describe(Debug{1, Gva(0x1000), 0x4000, 0x400}),
               "debug exception 1 at 0x1000, DR6 0x4000, DR7 0x400");
+    EXPECT_EQ(describe(FailEntry{0x80000021, 3}), "entry refused by the CPU, hardware reason 0x80000021 on host CPU 3");
+    EXPECT_EQ(describe(SystemEvent{2, {5, 0x10}}), "system event 2 with data [0x5, 0x10]");
+    EXPECT_EQ(describe(Unknown{38, 0x99}), "unknown or malformed exit, reason 38, detail 0x99");
 }
 
 }  // namespace

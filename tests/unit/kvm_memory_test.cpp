@@ -66,10 +66,27 @@ TEST(Memory, RecordsEveryPageAWriteTouches) {
 }
 
 TEST(Memory, RefusesRangesThatAreNotWholePages) {
-    EXPECT_FALSE(Memory::create(Gpa(0x10), page_size));
-    EXPECT_FALSE(Memory::create(Gpa(0), page_size + 1));
-    EXPECT_FALSE(Memory::create(Gpa(0), 0));
-    EXPECT_FALSE(Memory::create(Gpa(0xfffffffffffff000), 2 * page_size)) << "wraps";
+    const auto error = [](Gpa at, std::size_t bytes) { return Memory::create(at, bytes).error().text; };
+    EXPECT_EQ(error(Gpa(0x10), page_size), "guest memory: base 0x10 and size 0x1000 must be whole pages and not wrap.");
+    EXPECT_EQ(error(Gpa(0), page_size + 1), "guest memory: base 0x0 and size 0x1001 must be whole pages and not wrap.");
+    EXPECT_EQ(error(Gpa(0), 0), "guest memory: base 0x0 and size 0x0 must be whole pages and not wrap.");
+    EXPECT_EQ(error(Gpa(0xfffffffffffff000), 2 * page_size),
+              "guest memory: base 0xfffffffffffff000 and size 0x2000 must be whole pages and not wrap.");
+}
+
+TEST(Memory, MoreThanTheHostHasIsAnErrorOfTheHostThatSaysForWhatItWas) {
+    const auto memory = Memory::create(Gpa(0), std::size_t{1} << 60);
+    ASSERT_FALSE(memory);
+    EXPECT_EQ(memory.error().kind, ErrorKind::host);
+    EXPECT_EQ(memory.error().text, "mmap: ENOMEM (Cannot allocate memory) for 1152921504606846976 bytes of guest memory: give the guest less, "
+                                   "or the host more.");
+}
+
+TEST(Mapping, OfADescriptorThatCannotBeMappedIsAnError) {
+    const auto mapping = Mapping::of_fd(-1, 3 * page_size);
+    ASSERT_FALSE(mapping);
+    EXPECT_EQ(mapping.error().kind, ErrorKind::rig);
+    EXPECT_EQ(mapping.error().text, "mmap: EBADF (Bad file descriptor) for 12288 bytes of a vCPU's shared page.");
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ Result<Mapping> Mapping::anonymous(std::size_t bytes) {
     void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) {
         return fail_errno(ErrorKind::host, "mmap", errno,
-                          fmt::format("for {} bytes of guest memory.", bytes));
+                          fmt::format("for {} bytes of guest memory: give the guest less, or the host more.", bytes));
     }
     Mapping mapping(std::span(static_cast<std::byte*>(at), bytes));
     // A kernel built without huge pages answers EINVAL; then there is nothing to turn off.

@@ -21,24 +21,6 @@ constexpr unsigned long tss_address = 0xfffbd000;
 constexpr std::size_t most_cpuid_entries = 256;
 constexpr std::size_t most_msr_indices = 4096;
 
-Result<void> require_capabilities(const System& system) {
-    std::string missing;
-    for (const Capability capability : required_capabilities()) {
-        STACKRIG_TRY_ASSIGN(const std::uint32_t value, system.check(capability));
-        if (value == 0) {
-            missing += fmt::format(" {}", name(capability));
-        }
-    }
-    if (!missing.empty()) {
-        return fail(
-            ErrorKind::host,
-            fmt::format(
-                "This kernel's KVM lacks:{}. Use a newer kernel (5.10 has them all), or --host virtual.",
-                missing));
-    }
-    return {};
-}
-
 }  // namespace
 
 Error open_failure(const std::string& path, int err) {
@@ -76,6 +58,40 @@ Result<void> check_api_version(int version) {
                             version, KVM_API_VERSION));
 }
 
+Result<void> require_capabilities(const std::function<Result<std::uint32_t>(Capability)>& value_of) {
+    std::string missing;
+    for (const Capability capability : required_capabilities()) {
+        STACKRIG_TRY_ASSIGN(const std::uint32_t value, value_of(capability));
+        if (value == 0) {
+            missing += fmt::format(" {}", name(capability));
+        }
+    }
+    if (!missing.empty()) {
+        return fail(
+            ErrorKind::host,
+            fmt::format(
+                "This kernel's KVM lacks:{}. Use a newer kernel (5.10 has them all), or --host virtual.",
+                missing));
+    }
+    return {};
+}
+
+Result<void> check_run_size(int bytes) {
+    if (bytes >= 0 && static_cast<std::size_t>(bytes) >= sizeof(::kvm_run)) {
+        return {};
+    }
+    return fail(ErrorKind::host,
+                fmt::format("KVM_GET_VCPU_MMAP_SIZE: {} bytes, less than struct kvm_run ({}). Use the kernel whose "
+                            "headers this was built with or a newer one, or --host virtual.",
+                            bytes, sizeof(::kvm_run)));
+}
+
+Error create_vm_failure(int err) {
+    return {ErrorKind::host,
+            fmt::format("KVM_CREATE_VM: {}{}", errno_text(err),
+                        err == EBUSY ? ". Another hypervisor holds the CPU's virtualisation: stop it, or use --host virtual." : "")};
+}
+
 Result<System> System::open(const std::string& path) {
     Fd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (fd.get() < 0) {
@@ -90,13 +106,9 @@ Result<System> System::open(const std::string& path) {
     }
     STACKRIG_TRY(check_api_version(*version));
     STACKRIG_TRY_ASSIGN(const int run_size, call(fd, STACKRIG_IOCTL_VALUE(KVM_GET_VCPU_MMAP_SIZE)));
-    if (static_cast<std::size_t>(run_size) < sizeof(::kvm_run)) {
-        return fail(ErrorKind::host,
-                    fmt::format("KVM_GET_VCPU_MMAP_SIZE: {} bytes, less than struct kvm_run ({}).", run_size,
-                                sizeof(::kvm_run)));
-    }
+    STACKRIG_TRY(check_run_size(run_size));
     System system(std::move(fd), static_cast<std::size_t>(run_size), std::make_shared<Watchdog>());
-    STACKRIG_TRY(require_capabilities(system));
+    STACKRIG_TRY(require_capabilities([&](Capability capability) { return system.check(capability); }));
     return system;
 }
 
@@ -146,9 +158,7 @@ bool System::shadow_paging() {
 Result<Vm> System::create_vm() const {
     const int fd = ::ioctl(fd_.get(), KVM_CREATE_VM, 0UL);
     if (fd < 0) {
-        const char* advice =
-            errno == EBUSY ? "Another hypervisor holds the CPU's virtualisation: stop it." : "";
-        return fail_errno(ErrorKind::host, "KVM_CREATE_VM", errno, advice);
+        return tl::make_unexpected(create_vm_failure(errno));
     }
     Fd vm(fd);
     STACKRIG_TRY(call(vm, STACKRIG_IOCTL(std::uint64_t, KVM_SET_IDENTITY_MAP_ADDR), identity_map_address));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,15 @@ namespace stackrig::kvm {
 
 /// Accepts version 12 only.
 [[nodiscard]] Result<void> check_api_version(int version);
+
+/// Accepts what `value_of` (KVM_CHECK_EXTENSION) says of required_capabilities() if none is 0; the error names every one that is.
+[[nodiscard]] Result<void> require_capabilities(const std::function<Result<std::uint32_t>(Capability)>& value_of);
+
+/// Accepts a KVM_GET_VCPU_MMAP_SIZE that has room for the struct kvm_run this program was built with.
+[[nodiscard]] Result<void> check_run_size(int bytes);
+
+/// The error of a KVM_CREATE_VM that failed with `err`, and what to do where that is known.
+[[nodiscard]] Error create_vm_failure(int err);
 
 /// An open /dev/kvm. Opening installs the handler of the watchdog's signal (SIGRTMIN) for the process. Open
 /// it after fork(), not before: the watchdog is a thread.

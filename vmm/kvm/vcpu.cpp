@@ -36,8 +36,7 @@ Result<void> Vcpu::inject_interrupt(Vector vector) {
     STACKRIG_TRY(about_to_change("KVM_INTERRUPT"));
     ::kvm_interrupt interrupt{};
     interrupt.irq = vector.value();
-    STACKRIG_TRY(call(fd_, STACKRIG_IOCTL(::kvm_interrupt, KVM_INTERRUPT), &interrupt,
-                      "(EEXIST: another vector is still queued)"));
+    STACKRIG_TRY(call(fd_, STACKRIG_IOCTL(::kvm_interrupt, KVM_INTERRUPT), &interrupt));
     return {};
 }
 
