@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""The table of source lines says what addr2line says of the guest's DWARF, for every row, and holds the source's own lines.
+"""The table of source lines says what addr2line says of the guest's DWARF, for every row, and holds the source's own lines; and the
+program that makes it says what it cannot make one of.
 
-Usage: check-lines.py GUEST.ELF GUEST.LINES SOURCE_ROOT
+Usage: check-lines.py GUEST.ELF GUEST.LINES SOURCE_ROOT MAKE_LINES ELF_WITHOUT_DWARF
 """
 import pathlib
 import shutil
 import subprocess
 import sys
 
-elf, table, root = sys.argv[1:]
+elf, table, root, make_lines, bare = sys.argv[1:]
 addr2line = shutil.which("addr2line")
 if addr2line is None:
     print("no addr2line here")
@@ -35,6 +36,12 @@ for (address, file, number), other in zip(rows, said.stdout.splitlines(), strict
 for file, number, text in texts:
     if pathlib.Path(root, file).read_text().splitlines()[number - 1].strip() != text.rstrip():
         problems.append(f"{file}:{number} is not {text!r}")
+for arguments, meant in (([], "usage: make-lines GUEST.ELF SOURCE_ROOT OUTPUT"),
+                         ([bare, root, "unused"], f"{bare} has no debug information: no DWARF information"),
+                         ([elf, root, "/nonexistent/guest.lines"], "/nonexistent/guest.lines cannot be written")):
+    refused = subprocess.run([make_lines, *arguments], capture_output=True, text=True, check=False)
+    if (refused.returncode, refused.stderr) != (1, f"make-lines: {meant}\n"):
+        problems.append(f"make-lines {arguments}: {refused.returncode}, {refused.stderr!r} instead of {meant!r}")
 if len(rows) < 1000 or len(texts) < 500:
     problems.append(f"only {len(rows)} rows and {len(texts)} lines: is this the guest?")
 print("\n".join(problems[:20]) or f"{len(rows)} rows agree")

@@ -30,8 +30,10 @@ Result<Gpa> AddressSpace::physical(Gva address) const {
     }
     const x86::Walk found = x86::walk(memory_, *root_, address);
     if (!found.mapped()) {
-        return fail(ErrorKind::guest, fmt::format("address {} is not mapped under the page table at {}: {} at level {}", address, *root_,
-                                                  x86::describe(found.outcome), 4 - std::max(found.depth, 1u) + 1));
+        const std::string level =
+            found.outcome == x86::Walk::Outcome::not_canonical ? "" : fmt::format(" at level {}", 4 - std::max(found.depth, 1u) + 1);
+        return fail(ErrorKind::guest, fmt::format("address {} is not mapped under the page table at {}: {}{}", address, *root_,
+                                                  x86::describe(found.outcome), level));
     }
     return found.physical;
 }

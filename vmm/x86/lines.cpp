@@ -40,7 +40,8 @@ Result<LineTable> LineTable::parse(std::string_view text, std::uint64_t build_ha
         return fail(ErrorKind::usage, "it belongs to another build of the guest");
     }
     while (!text.empty()) {
-        std::string_view line = next_line();
+        const std::string_view whole = next_line();
+        std::string_view line = whole;
         const std::string_view kind = word(line);
         bool good = true;
         if (kind == "F") {
@@ -61,7 +62,7 @@ Result<LineTable> LineTable::parse(std::string_view text, std::uint64_t build_ha
             }
         }
         if (!good) {
-            return fail(ErrorKind::usage, fmt::format("the table of source lines holds \"{} {}\"", kind, line));
+            return fail(ErrorKind::usage, fmt::format("the table of source lines holds \"{}\"", whole));
         }
     }
     return table;

@@ -1,4 +1,6 @@
 // Native delivery at every boundary of a system call, and the proof of where it hit.
+#include <fmt/format.h>
+
 #include "tests/kvm/machine/guest.hpp"
 #include "vmm/machine/breakpoints.hpp"
 #include "vmm/machine/deliver.hpp"
@@ -207,6 +209,21 @@ TEST_F(DeliverTest, AVectorWithoutHandlerIsAnErrorThatNamesIt) {
     guest.run_to("kernel_interruptible");
     const auto landing = machine::deliver(guest.machine(), cpu0, {.how = Delivery::interrupt, .vector = Vector(0x21)}, ample);
     EXPECT_EQ(error_of(landing), "the guest's IDT has no handler for vector 0x21");
+}
+
+// A gate whose code segment does not exist: the CPU raises #GP instead, the guest returns from that and goes on to its next exit.
+TEST_F(DeliverTest, AnEventThatTheCpuCannotDeliverIsAnErrorThatSaysWhatHappenedInstead) {
+    StepsGuest guest;
+    guest.run_to("kernel_interruptible");
+    constexpr std::uint64_t gate_bytes = 16;
+    constexpr std::uint64_t selector_at = 2;
+    must(guest.machine().memory().write<std::uint16_t>(Gpa(StepsGuest::symbol("idt").value()) + 0x20 * gate_bytes + selector_at, 0x1000));
+    const auto landing = machine::deliver(guest.machine(), cpu0, {.how = Delivery::interrupt, .vector = Vector(0x20)}, ample);
+    EXPECT_EQ(error_of(landing), fmt::format("vector 0x20 was queued at {}, but instead of its handler there was: OUT port 0x80, 1 byte: 0x41 at {}",
+                                             StepsGuest::symbol("kernel_interruptible"), StepsGuest::symbol("kernel_in")));
+    EXPECT_EQ(guest.value("gps"), 1u);
+    guest.run_to_end();
+    EXPECT_EQ(guest.value("irqs"), 0u) << "no HLT was left at its handler, and nothing is queued";
 }
 
 // With a breakpoint at the boundary, a HLT lies where the event is to hit.

@@ -1,5 +1,6 @@
 // The stepper against the static listing: every boundary, none twice, and nothing of the rig left in the guest.
 #include <algorithm>
+#include <fmt/format.h>
 
 #include "tests/kvm/machine/guest.hpp"
 #include "vmm/host/steps_path.hpp"
@@ -132,6 +133,21 @@ TEST_F(StepperTest, AfterTheStepperIsGoneTheGuestRunsThroughItsEntries) {
     guest.run_to_end();
     EXPECT_EQ(guest.value("int80s"), 2u);
     EXPECT_FALSE(guest.trap_flag_was_seen());
+}
+
+// Whoever moves an entry from under the stepper, to a HLT of the guest's own: where it ends is no place the stepper knows.
+TEST_F(StepperTest, AHltThatIsNeitherTheInstructionsNorTheRigsIsAnErrorThatNamesBoth) {
+    StepsGuest guest;
+    guest.run_to("kernel_int80");
+    Stepper stepper = must(Stepper::create(guest.machine(), cpu0));
+    constexpr std::uint64_t gate_bytes = 16;
+    const Gpa gate = Gpa(StepsGuest::symbol("idt").value()) + 0x80 * gate_bytes;
+    const std::uint64_t halt = StepsGuest::symbol("kernel_hlt").value();
+    must(guest.machine().memory().write(gate, static_cast<std::uint16_t>(halt)));
+    must(guest.machine().memory().write(gate + 6, static_cast<std::uint16_t>(halt >> 16)));
+    EXPECT_EQ(error_of(stepper.step(ample)),
+              fmt::format("stepping over \"int 0x80\" at {} ended in a HLT at {}, which is neither its own nor the rig's",
+                          StepsGuest::symbol("kernel_int80"), StepsGuest::symbol("kernel_hlt")));
 }
 
 }  // namespace

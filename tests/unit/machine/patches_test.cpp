@@ -27,7 +27,7 @@ TEST_F(PatchesTest, TheLastOfSeveralPartiesRestoresTheOriginal) {
     ASSERT_TRUE(patches.lift(at));
     EXPECT_EQ(guest_sees(), 0x55);
     EXPECT_FALSE(patches.contains(at));
-    EXPECT_FALSE(patches.lift(at)) << "lifted once too often";
+    EXPECT_EQ(patches.lift(at).error().text, "no patch to lift at 0x123");
 }
 
 TEST_F(PatchesTest, BytesAreShownInPlaceUnlessAPatchLiesAmongThem) {
@@ -46,7 +46,9 @@ TEST_F(PatchesTest, BytesAreShownInPlaceUnlessAPatchLiesAmongThem) {
 
 TEST_F(PatchesTest, TwoOpcodesAtOneAddressAreRefused) {
     ASSERT_TRUE(patches.place(at, opcode_hlt));
-    EXPECT_FALSE(patches.place(at, opcode_int3));
+    const auto refused = patches.place(at, opcode_int3);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().text, "the byte at 0x123 is patched already, with 0xf4");
     EXPECT_EQ(guest_sees(), opcode_hlt);
     ASSERT_TRUE(patches.lift(at));
     EXPECT_TRUE(patches.place(at, opcode_int3)) << "free again";
@@ -72,7 +74,9 @@ TEST_F(PatchesTest, AShownByteHidesThePatchAndGoesAwayWithItsHolder) {
     ASSERT_TRUE(shown);
     EXPECT_EQ(guest_sees(), opcode_int3);
     EXPECT_EQ(reader_sees(), 0x55);
-    EXPECT_FALSE(patches.show(at, opcode_hlt)) << "one at a time";
+    const auto second = patches.show(at, opcode_hlt);
+    ASSERT_FALSE(second) << "one at a time";
+    EXPECT_EQ(second.error().text, "the byte at 0x123 is shown as 0xcc already");
     ASSERT_TRUE(shown->end());
     EXPECT_EQ(guest_sees(), opcode_hlt);
     EXPECT_TRUE(shown->end()) << "ending twice does nothing";

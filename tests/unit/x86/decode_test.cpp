@@ -106,6 +106,15 @@ TEST_F(Decode, EveryInstructionThatNeedsCareIsRecognised) {
     }
 }
 
+// As the line that names a step that went wrong has them.
+TEST_F(Decode, EachClassHasAName) {
+    EXPECT_EQ(summary({0xee}), "IN or OUT 1");
+    EXPECT_EQ(summary({0x0f, 0x30}), "LIDT or WRMSR 2");
+    EXPECT_EQ(summary({0x0f, 0x05}), "SYSCALL 2");
+    EXPECT_EQ(summary({0x8e, 0xd0}), "MOV SS 2");
+    EXPECT_EQ(summary({0xf3, 0xaa}), "REP string 2");
+}
+
 TEST_F(Decode, TheModeDecidesTheLength) {
     EXPECT_EQ(summary({0xb8, 1, 2, 3, 4}, bits32), "other 5");
     EXPECT_EQ(summary({0xb8, 1, 2, 3, 4}, bits16), "other 3");
