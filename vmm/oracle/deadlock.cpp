@@ -39,8 +39,7 @@ std::string needs_text(const Scene& s, const Stuck& stuck) {
         case abi::WaitKind::mutex:
             return fmt::format("{} waits for mutex {}, which {} owns", who, t.wait_object, others);
         case abi::WaitKind::frame:
-            return fmt::format("{} waits for a free page; {} {} them", who, others,
-                               stuck.needs.size() == 1 ? "has" : "have");
+            return fmt::format("{} waits for a free page, and only {} can free one", who, others);
         default:
             return fmt::format("{} waits for stack pages, which {} {}", who, others,
                                stuck.needs.size() == 1 ? "has" : "have");

@@ -94,6 +94,23 @@ TEST(Live8, AThreadThatRunsWillGiveItsPages) {
     EXPECT_CLEAN(r);
 }
 
+TEST(Live8, ReaderHoldsWhatItsWakerWouldAllocate) {
+    Rig r({.cache = 3,
+           .free = 0,
+           .threads = {program("A", {call(abi::Sys::wait, 1)}), program("B", {}),
+                       program("K", {call(abi::Sys::wake, 1)}, abi::ThreadKind::kthread)}});
+    r.boot_to_user();
+    r.enter(r.g.a, Entry::syscall64);
+    r.irq_on(r.g.a, Entry::syscall64);
+    r.sleep(r.g.a, abi::WaitKind::event, 1);
+    r.switch_to(idle0, r.g.k);
+    r.sleep(r.g.k, abi::WaitKind::frame);
+    r.end(engine::Ending::quiet);
+    EXPECT_ONLY(r, Inv::live8);
+    EXPECT_EQ(r.violations[0].text,
+              "Deadlock: A holds 3 frames and waits for event 1, which only K can wake; K waits for a free page, and only A can free one.");
+}
+
 TEST(I14, CpusThatWaitForEachOther) {
     Rig r({.cpus = 2});
     r.boot();
@@ -102,8 +119,19 @@ TEST(I14, CpusThatWaitForEachOther) {
     EXPECT_CLEAN(r);
     r.end(engine::Ending::deadlocked, 1);
     EXPECT_ONLY(r, Inv::i14);
-    EXPECT_NE(r.violations[0].text.find("cpu0 (idle, IRQs off) spins for cpu1 to flush"), std::string::npos)
-        << r.all();
+    EXPECT_EQ(r.violations[0].text, "cpu0 (idle, IRQs off) spins for cpu1 to flush; cpu1 (idle, IRQs off) spins for cpu0 to flush: "
+                                    "none of them can go on.");
+}
+
+TEST(I14, ACpuThatWaitsForAnotherToComeUpWhileThatOneWantsALock) {
+    Rig r({.cpus = 2});
+    r.boot();
+    r.mark(Mark::relax, 0, static_cast<std::uint64_t>(abi::Spin::online), 1, 0);
+    r.mark(Mark::relax, 1, static_cast<std::uint64_t>(abi::Spin::lock), 0x1234, 1);
+    r.end(engine::Ending::deadlocked, 1);
+    EXPECT_ONLY(r, Inv::i14);
+    EXPECT_EQ(r.violations[0].text, "cpu0 (idle, IRQs off) spins for cpu1 to change state; cpu1 (idle, IRQs off) spins for lock 0x1234: "
+                                    "none of them can go on.");
 }
 
 }  // namespace

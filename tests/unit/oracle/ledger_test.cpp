@@ -51,6 +51,38 @@ TEST(Inv4, FreeFrameInTheHandsAtRest) {
     EXPECT_FIRED(r, Inv::inv4);
 }
 
+TEST(Inv4, FrameInTheHandsTwice) {
+    Rig r;
+    r.boot_to_user();
+    r.in_kernel(r.g.a);
+    r.mark(Mark::enter_begin, r.g.a, 1);
+    const std::uint32_t pfn = FakeGuest::pop(r.g.cpu().cache);
+    FakeGuest::push(r.g.cpu().hands, pfn);
+    r.boundary();
+    EXPECT_CLEAN(r);
+    FakeGuest::push(r.g.cpu().hands, pfn);
+    r.boundary();
+    EXPECT_ONLY(r, Inv::inv4);
+    EXPECT_EQ(r.violations[0].text, "Frame 0x40c is in the hands of a hook twice.");
+}
+
+TEST(Inv4, FrameInACacheAndHandedToAWaiterOrInThePool) {
+    Rig granted;
+    granted.boot();
+    granted.g.thread(granted.g.a).grant[0] = granted.g.cpu().cache.pfn[0];
+    granted.g.thread(granted.g.a).granted = 1;
+    granted.boundary();
+    EXPECT_ONLY(granted, Inv::inv4);
+    EXPECT_EQ(granted.violations[0].text, "Frame 0x40a is in the cache of cpu0 and in what was handed to A at once.");
+
+    Rig pooled;
+    pooled.boot();
+    FakeGuest::push(pooled.g.state().pool, pooled.g.cpu().cache.pfn[0]);
+    pooled.boundary();
+    EXPECT_ONLY(pooled, Inv::inv4);
+    EXPECT_EQ(pooled.violations[0].text, "Frame 0x40a is in the cache of cpu0 and in the pool of all CPUs at once.");
+}
+
 TEST(Inv4, LostFrame) {
     Rig r;
     r.boot_to_user();

@@ -1,4 +1,4 @@
-// INV-1, 2, 3, 5, 11, 27, 28: each broken once, and each nearly.
+// INV-1, 2, 3, 5, 11, 27, 28, 29: each broken once, and each nearly.
 #include <gtest/gtest.h>
 
 #include "tests/unit/oracle/rig.hpp"
@@ -45,6 +45,22 @@ TEST(Inv2, TheSamePagesAfterEnterAreFine) {
     r.boot_to_user();
     r.enter(r.g.a, Entry::syscall64);
     EXPECT_CLEAN(r);
+}
+
+TEST(Inv29, AKthreadThatBecameAUserThreadAndLosesAPageBeforeItsExit) {
+    Rig r;
+    r.boot();
+    r.switch_to(idle0, r.g.k);
+    r.g.thread(r.g.k).kind = abi::ThreadKind::user;
+    r.mark(Mark::exec, r.g.k);
+    r.boundary();
+    EXPECT_CLEAN(r);
+    EXPECT_EXAMINED(r, Inv::inv29);
+    unmap_to_cache(r, r.g.k, 3);
+    r.boundary();
+    ASSERT_FIRED(r, Inv::inv29);
+    EXPECT_EQ(r.violations[0].text,
+              "User thread K has become one and not left the kernel yet, so it must have all four pages; {P0,P1,P2} are mapped.");
 }
 
 TEST(Inv3, PresentGuardPage) {

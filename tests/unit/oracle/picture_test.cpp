@@ -2,30 +2,18 @@
 #include "vmm/oracle/picture.hpp"
 
 #include <gtest/gtest.h>
-#include <cstdlib>
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
 
+#include "tests/unit/oracle/golden.hpp"
 #include "tests/unit/oracle/rig.hpp"
+#include "vmm/oracle/words.hpp"
 
 namespace stackrig::oracle::test {
 namespace {
-
-std::string golden_path(const std::string& name) { return std::string(STACKRIG_GOLDEN_DIR) + "/" + name; }
-
-/// Compares with the golden file; STACKRIG_UPDATE_GOLDEN=1 rewrites it.
-void expect_golden(const std::string& name, const std::string& text) {
-    if (std::getenv("STACKRIG_UPDATE_GOLDEN") != nullptr) {
-        std::ofstream(golden_path(name)) << text;
-    }
-    std::ifstream file(golden_path(name));
-    std::stringstream expected;
-    expected << file.rdbuf();
-    EXPECT_EQ(text, expected.str()) << name;
-}
 
 void expect_narrow(const std::string& text) {
     std::istringstream lines(text);
@@ -105,6 +93,20 @@ TEST(Picture, LiesAreMarked) {
     std::memset(r.g.thread(r.g.b).name, 0x1b, sizeof r.g.thread(r.g.b).name);
     r.g.frame(r.g.state().free_head).next = r.g.state().free_head;
     stop_and_draw(r, engine::PlaceStop{}, "lies.txt", {ThreadId(r.g.k)});
+}
+
+// A bug may leave a CPU anywhere, and a thread without a stack.
+TEST(Picture, StackPointersInNoStackOfAThread) {
+    Rig r({.cpus = 3});
+    r.boot();
+    r.cpus[0].rsp = Gva(abi::kernel_map_base + 0x1000);
+    r.cpus[1].rsp = Gva(abi::direct_map_base + 0x9000);
+    r.cpus[2].rsp = Gva(abi::stack_base(2) - 64);
+    r.g.thread(r.g.k).state = abi::ThreadState::blocked;
+    r.g.thread(r.g.k).wait_kind = abi::WaitKind::frame;
+    r.g.thread(r.g.b).slot = 0xffff;
+    stop_and_draw(r, engine::ReturnStop{}, "no-stack.txt", {}, true);
+    EXPECT_EQ(stack_text(r.oracle.view(), r.oracle.view().cpus[2].rsp), "guard below idle's stack, 16448 bytes deep") << "which the picture clips";
 }
 
 TEST(Picture, BeforeTheKernelIsUp) {

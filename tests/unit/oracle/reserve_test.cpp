@@ -46,6 +46,18 @@ TEST(Inv17, ReserveShortOfAPageFromTheStart) {
     EXPECT_FIRED(r, Inv::inv17);
 }
 
+TEST(Inv17, AlsoOfACpuThatNobodyIsKnownToRunOn) {
+    Rig r;
+    r.boot_to_user();
+    r.g.free(FakeGuest::pop(r.g.cpu().reserve));
+    r.cpus[0].cr3 = Gpa(r.g.state().kernel_cr3);
+    r.user_stop();
+    ASSERT_FIRED(r, Inv::inv17);
+    EXPECT_FIRED(r, Inv::i17);
+    EXPECT_EQ(r.violations[0].text, "cpu0 runs an unknown thread in user mode with 2 of 3 pages in its reserve; nobody holds the rest on a "
+                                    "stack.");
+}
+
 TEST(Inv17, NoReserveConfiguredIsNotApplicable) {
     Rig r({.reserve = 0});
     r.boot_to_user();

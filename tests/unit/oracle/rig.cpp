@@ -31,6 +31,14 @@ Rig::Rig(const Setup& setup, std::string_view expected)
     }
 }
 
+Rig::~Rig() {
+    if (random) {
+        return;
+    }
+    keep_texts(violations);
+    keep_texts(oracle.notes());
+}
+
 void Rig::stop(engine::StopCause cause, std::uint32_t cpu) {
     const engine::Stop now{++index_, 0, CpuId(cpu), std::move(cause), cpus, g.ram};
     for (const Violation& v : oracle.observe(now)) {

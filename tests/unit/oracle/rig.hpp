@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,15 +15,20 @@ using abi::Entry;
 using abi::Mark;
 using abi::StackSource;
 
+/// Remembers the texts for the golden list of all that the tests bring about.
+void keep_texts(std::span<const Violation> violations);
+
 class Rig {
   public:
     explicit Rig(const Setup& setup = {}, std::string_view expected = {});
+    ~Rig();
 
     FakeGuest g;
     std::vector<engine::CpuState> cpus;
     Oracle oracle;
     std::vector<Violation> violations;  ///< all of the run
     bool alloc_denied = false;          ///< the allocator's choice point answers no
+    bool random = false;                ///< what it brings about is no text to be read: keep_texts() is left out
 
     // --- stops ---
     void stop(engine::StopCause cause, std::uint32_t cpu = 0);

@@ -59,6 +59,14 @@ TEST(Inv6, OwedAlthoughTheAllocatorWasNotAsked) {
     EXPECT_ONLY(r, Inv::inv6);
 }
 
+TEST(Inv6, AsIfAfterAWaitThatWasNone) {
+    Rig r({.cache = 0});
+    begin(r, syscall64);
+    take(r, r.g.alloc(abi::FrameUse::stack), StackSource::wait);
+    EXPECT_ONLY(r, Inv::inv6);
+    EXPECT_EQ(r.violations[0].text, "A takes frame 0x412 from wait although the thread has not waited.");
+}
+
 TEST(Inv6, FailureOfAnEarlierEntryIsNoExcuse) {
     Rig r({.cache = 0, .free = 3});
     r.boot_to_user();
