@@ -58,6 +58,8 @@ inline constexpr std::uint32_t work_signal = 1u << 1;
 
 inline constexpr std::uint32_t no_pfn = 0;  ///< frame 0 is never handed out
 
+inline constexpr std::uint32_t sigkill = 9;  ///< as in Linux
+
 struct Thread {
     std::uint32_t id;  ///< index in KernelState::threads
     ThreadKind kind;

@@ -9,7 +9,7 @@ inline constexpr u32 sigill = 4;
 inline constexpr u32 sigtrap = 5;
 inline constexpr u32 sigbus = 7;
 inline constexpr u32 sigfpe = 8;
-inline constexpr u32 sigkill = 9;
+using abi::sigkill;
 inline constexpr u32 sigsegv = 11;
 
 /// SIGKILL for any thread. It dies in its exit loop; a killable wait for stack pages ends.

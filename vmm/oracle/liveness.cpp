@@ -15,7 +15,6 @@ constexpr std::uint32_t patience = 3;
 /// Instructions of an ENTER that cannot wait, clearing pages included (REP STOSQ counts each of its 3 * 512
 /// rounds).
 constexpr std::uint32_t enter_bound = 4096;
-constexpr std::uint32_t sigkill = 9;
 
 constexpr Invariant all[] = {
     {Inv::live1, "LIVE-1", "no lost wake-up", "", "",
@@ -89,7 +88,7 @@ void check_pages_waiter(const Scene& s, ThreadId t) {
                 "{} sleeps for {} pages on cpu{}, which has {} within reach; the caches of all CPUs hold {}.",
                 s.name(t), abi::extra_pages, thread.cpu, near, all_caches(s)));
     }
-    if (s.judge.examine(Inv::live5) && thread.signal == sigkill) {
+    if (s.judge.examine(Inv::live5) && thread.signal == abi::sigkill) {
         s.judge.report(
             Inv::live5, {t}, fmt::format("death of {}", s.name(t)),
             fmt::format(

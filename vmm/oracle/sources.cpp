@@ -14,7 +14,8 @@ constexpr Invariant all[] = {
     {Inv::inv6, "INV-6", "cache, then GFP_NOWAIT, then wait or reserve", quotes::sources, quotes::mail,
      "A page comes from the allocator only when the cache of the CPU is empty; from the reserve, or by "
      "waiting, only "
-     "when GFP_NOWAIT has failed besides.",
+     "when GFP_NOWAIT has failed besides. A pool shared by all CPUs is the last resort: behind an empty reserve (repair = \"global-pool\"), or set aside "
+     "for threads with SIGKILL pending (kill = \"emergency\").",
      "At enter.take and enter.done, against the cache, the free list and the answers of the allocator's "
      "choice point "
      "during that ENTER.",
@@ -67,6 +68,15 @@ bool may_allocate(const Scene& s, abi::Entry entry) {
     return s.policies.classes == abi::Classes::seed_literal || entry != abi::Entry::machine_check;
 }
 
+/// Why the pool may not be used; empty where it may.
+std::string against_pool(const Scene& s, const Take& take) {
+    const std::uint32_t reserve = s.view.here().belief.reserve.count;
+    if (s.policies.repair == abi::Repair::global_pool) {
+        return reserve == 0 ? "" : fmt::format("the reserve of {} still holds {} pages", s.cpu(), reserve);
+    }
+    return s.view.thread(take.thread).signal == abi::sigkill ? "" : "it is set aside for the dying, and no SIGKILL is pending";
+}
+
 void check_inv6_take(const Scene& s, const Take& take) {
     const CpuView& here = s.view.here();
     if (take.source == StackSource::cache || !here.readable || !s.judge.examine(Inv::inv6)) {
@@ -74,10 +84,11 @@ void check_inv6_take(const Scene& s, const Take& take) {
     }
     const Visit& visit = s.thread(take.thread).visit;
     std::string wrong;
-    if (take.source == StackSource::pool || others_come_first(s)) {
+    if (take.source == StackSource::pool) {
+        wrong = against_pool(s, take);
+    } else if (others_come_first(s)) {
         return;
-    }
-    if (here.belief.cache.count > 0) {
+    } else if (here.belief.cache.count > 0) {
         wrong = fmt::format("the cache of {} still holds {} pages", s.cpu(), here.belief.cache.count);
     } else if (take.source == StackSource::reserve && !visit.alloc_failed && may_allocate(s, visit.entry)) {
         wrong = "GFP_NOWAIT has not failed in this ENTER";

@@ -80,6 +80,37 @@ TEST(Inv6, FailureOfAnEarlierEntryIsNoExcuse) {
     EXPECT_ONLY(r, Inv::inv6);
 }
 
+/// A pool of three pages, and A short of pages in ENTER.
+void begin_short(Rig& r) {
+    for (int i = 0; i < 3; ++i) {
+        FakeGuest::push(r.g.state().pool, r.g.alloc(abi::FrameUse::stack));
+    }
+    begin(r, timer);
+}
+
+TEST(Inv6, ThePoolBeforeTheReserveIsEmpty) {
+    const test::Setup shared{.cache = 0, .policies = {.repair = abi::Repair::global_pool, .cache_cap = abi::stash_capacity, .pool_pages = 3}};
+    Rig r(shared);
+    begin_short(r);
+    take(r, FakeGuest::pop(r.g.state().pool), StackSource::pool);
+    EXPECT_ONLY(r, Inv::inv6);
+    EXPECT_TRUE(r.violations[0].text.ends_with(" from pool although the reserve of cpu0 still holds 3 pages.")) << r.violations[0].text;
+}
+
+TEST(Inv6, ThePoolThatIsSetAsideForTheDying) {
+    const test::Setup emergency{.cache = 0, .policies = {.kill = abi::Kill::emergency, .cache_cap = abi::stash_capacity, .pool_pages = 3}};
+    Rig living(emergency);
+    begin_short(living);
+    take(living, FakeGuest::pop(living.g.state().pool), StackSource::pool);
+    EXPECT_ONLY(living, Inv::inv6);
+    EXPECT_TRUE(living.violations[0].text.ends_with(" from pool although it is set aside for the dying, and no SIGKILL is pending.")) << living.violations[0].text;
+    Rig dying(emergency);
+    begin_short(dying);
+    dying.g.thread(dying.g.a).signal = abi::sigkill;
+    take(dying, FakeGuest::pop(dying.g.state().pool), StackSource::pool);
+    EXPECT_CLEAN(dying);
+}
+
 TEST(Inv7, PageFromAnotherCpusCache) {
     Rig r({.cpus = 2});
     begin(r, syscall64);
