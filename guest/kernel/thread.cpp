@@ -75,7 +75,6 @@ Thread* new_thread(u32 id, const char* name, ThreadKind kind, u32 cpu) {
     *t = {};
     t->flush_generation = generation;
     t->id = id;
-    t->state = ThreadState::embryo;
     t->slot = id;
     t->kind = kind;
     t->cpu = cpu;
@@ -83,6 +82,8 @@ Thread* new_thread(u32 id, const char* name, ThreadKind kind, u32 cpu) {
     t->lowest_rsp = abi::stack_page(t->slot, 0);
     t->cr3 = state()->kernel_cr3;
     set_name(t, name);
+    asm volatile("" : : : "memory");
+    write_once(t->state, ThreadState::embryo);  // last: who looks finds all of it, or none
     return map_stack(t) ? t : nullptr;
 }
 

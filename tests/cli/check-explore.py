@@ -122,6 +122,11 @@ class Sweep(unittest.TestCase):
         self.assertEqual(said.returncode, 1, said)
         self.assertIn("the trace is NOT the recorded one\n", said.stdout)
 
+    def test_the_place_of_the_finding_can_be_gone_to(self):
+        said = rig("replay", self.found, "--to", "mark(loop.irq_on)")
+        self.assertEqual(said.returncode, 0, said)
+        self.assertIn(" mark loop.irq_on\ncpu0  kernel mode, IF=1, B: exit work (timer)\n", said.stdout)
+
     def test_shrinking_leaves_what_is_needed(self):
         wide = self.at / "wide.toml"
         text = self.found.read_text().replace(self.found.stem, "wide")
@@ -145,6 +150,22 @@ class Clean(unittest.TestCase):
         said = rig("replay", "scenarios/seed/c7-two-irqs-in-a-row.toml")
         self.assertEqual(said.returncode, 0, said)
         self.assertIn("clean: nothing was violated\n", said.stdout)
+
+    def test_a_schedule_that_cannot_be_carried_out_is_the_scenarios_error(self):
+        with tempfile.TemporaryDirectory() as folder:
+            late = pathlib.Path(folder, "late.toml")
+            late.write_text(TIGHT.replace('"tight"', '"late"').replace('"spin"]', '"exit"]').replace('"run A until user", "run"', '"run A until exits", "run A until user"'))
+            run = rig("run", late)
+            replay = rig("replay", late)
+        self.assertEqual((run.returncode, " ".join(run.stdout.split()).count('"user" cannot be reached any more: cpu0 is idle, A has exited.')), (2, 1), run)
+        self.assertEqual(replay.returncode, 2, replay)
+        self.assertIn('off schedule: "user" cannot be reached any more: cpu0 is idle, A has exited. Only an event could change that\n', replay.stdout)
+
+    def test_an_event_that_fits_nowhere_is_named(self):
+        said = rig("sweep", "scenarios/schemes/fixed-null-syscall.toml", "--events", "alloc,nmi", "--at", "call")
+        self.assertEqual(said.returncode, 0, said)
+        self.assertRegex(said.stdout, r"  n/a +\d+  alloc    no page is asked for here\n")
+        self.assertIn("  alloc was applicable nowhere here: nothing is said about it.\n", said.stdout)
 
     def test_a_trace_has_a_line_for_each_stop_and_registers_when_asked_for(self):
         said = rig("replay", "scenarios/seed/c7-two-irqs-in-a-row.toml", "--trace")

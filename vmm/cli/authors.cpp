@@ -43,6 +43,7 @@ int new_scenario(const std::string& file) {
     if (fs::exists(path, error)) {
         return report({ErrorKind::usage, fmt::format("{} exists; it stays as it is", path.string())});
     }
+    fs::create_directories(path.parent_path(), error);
     if (!write(path, scenario::skeleton(path.stem().string(), schema_from(path)))) {
         return unwritable(path);
     }

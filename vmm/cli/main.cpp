@@ -1,6 +1,7 @@
 // The command line.
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <filesystem>
 #include <functional>
 #include <system_error>
 
@@ -11,6 +12,11 @@
 namespace {
 
 using namespace stackrig;
+
+std::string no_folder(const std::string& path) {
+    std::error_code error;
+    return std::filesystem::is_directory(path, error) ? path + " is a folder; name one scenario file" : "";
+}
 
 void add_host_kind(CLI::App& command, cli::HostChoice& host) {
     static const std::map<std::string, host::HostKind> names{
@@ -61,7 +67,7 @@ int main(int argc, char** argv) {
 
     cli::InspectOptions inspect_options;
     CLI::App* inspect = app.add_subcommand("inspect", "draw threads, stack pages, cache and reserve at any place of a run");
-    inspect->add_option("FILE", inspect_options.file, "scenario file")->required();
+    inspect->add_option("FILE", inspect_options.file, "scenario file")->required()->check(no_folder);
     inspect->add_option("--variant", inspect_options.variant, "a variant of the file instead of its own run");
     inspect->add_option("--at", inspect_options.at,
                         "a place: \"end\", \"step 3\", \"A user\", \"A sleeps\", \"mark(enter.done)#2\", \"do_syscall_64\", \"handler(irq)\"")
@@ -73,7 +79,7 @@ int main(int argc, char** argv) {
 
     cli::SweepOptions sweep_options;
     CLI::App* sweep = app.add_subcommand("sweep", "put every event at every boundary of a scenario's run, alone or in ordered pairs");
-    sweep->add_option("FILE", sweep_options.file, "scenario file; its own run must be clean")->required();
+    sweep->add_option("FILE", sweep_options.file, "scenario file; its own run must be clean")->required()->check(no_folder);
     sweep->add_option("--events", sweep_options.events, "nmi, mc, db, bp, irq, device, tick (a timer IRQ that reschedules), alloc (failing allocations)")
         ->delimiter(',');
     sweep->add_option("--at", sweep_options.at, "only boundaries in these functions of the guest")->delimiter(',');
@@ -107,13 +113,13 @@ int main(int argc, char** argv) {
 
     cli::ReplayOptions replay_options;
     CLI::App* replay = app.add_subcommand("replay", "run a counterexample again, and say whether its trace is the recorded one");
-    replay->add_option("FILE", replay_options.file, "scenario file with decisions")->required();
+    replay->add_option("FILE", replay_options.file, "scenario file with decisions")->required()->check(no_folder);
     replay->add_option("--to", replay_options.to, "stop at a place and draw what is there, as inspect --at");
     replay->add_option("--gdb", replay_options.gdb, "let gdb attach to the guest at --to (default: the end), on this port of 127.0.0.1");
     replay->add_flag("--trace", replay_options.trace, "print every stop")->excludes("--to")->excludes("--gdb");
     replay->add_flag("--registers", replay_options.registers, "print every stop, and all registers there")->excludes("--to")->excludes("--gdb");
     replay->add_option("--variant", replay_options.variant, "a variant of the file");
-    replay->add_option("--times", replay_options.times, "how often (default: 1)");
+    replay->add_option("--times", replay_options.times, "how often (default: 1)")->check(CLI::Range(1, 1000000));
     replay->add_flag("--check-determinism", replay_options.check_determinism, "run twice, and show the first stop that differs");
     replay
         ->add_flag("--bit-exact", replay_options.bit_exact,
@@ -125,7 +131,7 @@ int main(int argc, char** argv) {
     replay->callback([&] { chosen = [&] { return cli::replay(replay_options); }; });
 
     CLI::App* shrink = app.add_subcommand("shrink", "leave out of a failing scenario every decision that it does not need");
-    shrink->add_option("FILE", replay_options.file, "scenario file with decisions")->required();
+    shrink->add_option("FILE", replay_options.file, "scenario file with decisions")->required()->check(no_folder);
     shrink->add_option("--out", replay_options.out, "folder for the result (default: out/cx)");
     shrink->add_flag("--force", replay_options.force, "also with another guest build than it was found with");
     add_host(*shrink, replay_options.host);

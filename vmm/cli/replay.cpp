@@ -123,12 +123,13 @@ Result<int> replay_file(const ReplayOptions& options, CheckedSources checked) {
         fmt::print("not reached: {}\n", decision.get<std::string>());
     }
     const std::string trace = answer.at("trace_hash").get<std::string>();
-    const bool failed = answer.at("how") == "failed";
+    const auto how = answer.at("how").get<std::string>();
+    const bool failed = how == "failed";
+    const explore::Finding finding = report::finding_from_json(answer.at("finding"));
     if (failed) {
-        const explore::Finding finding = report::finding_from_json(answer.at("finding"));
         fmt::print("{}{}\n", report::finding_text(finding), finding.picture);
     } else {
-        fmt::print("{}: nothing was violated\n", answer.at("how").get<std::string>());
+        fmt::print("{}: {}\n", how, how == "clean" ? "nothing was violated" : finding.text);
     }
     const auto times = answer.at("runs").get<std::uint64_t>();
     const auto same = answer.at("same").get<std::uint64_t>();
@@ -142,7 +143,10 @@ Result<int> replay_file(const ReplayOptions& options, CheckedSources checked) {
     }
     const bool expected = failed && answer.at("finding").at("invariant") == opened.source.scenario.expect.violation;
     fmt::print("the file holds no trace to compare this one with{}\n", expected ? "; the violation is the one that it expects" : "");
-    return same == times ? (failed && !expected ? 1 : 0) : exit_host;
+    if (how == "off schedule") {
+        return exit_usage;
+    }
+    return same == times ? (how == "clean" || expected ? 0 : 1) : exit_host;
 }
 
 Result<int> shrink_file(const ReplayOptions& options, CheckedSources checked) {

@@ -58,7 +58,9 @@ class Printer {
 
     void end(const std::vector<ScenarioResult>& results) {
         clear_progress();
-        if (!options_.ktap) {
+        if (!options_.ktap && options_.quiet) {
+            fmt::print("{}", report::summary(results));
+        } else if (!options_.ktap) {
             for (const std::string& part : {report::claims_table(results), report::depth_table(results), report::summary(results)}) {
                 fmt::print("{}{}", part.empty() ? "" : "\n", part);
             }

@@ -140,7 +140,7 @@ int explain(const std::string& id, const std::string& scenarios) {
     for (const oracle::Claim& claim : oracle::claims()) {
         if (claim.id == upper) {
             text = fmt::format("{}: {}\n{}", claim.id, claim.statement,
-                               report::wrap(fmt::format("\"{}\" (Pasha Tatashin, 17 Mar 2024)", claim.sentence), 72, 2));
+                               report::wrap(fmt::format("\"{}\" ({})", claim.sentence, claim.source), 72, 2));
         }
     }
     for (const oracle::Hazard& hazard : oracle::hazards()) {

@@ -250,6 +250,8 @@ void Session::cannot_be_reached(const RunUntil& run) {
     for (ThreadIndex i = 0; i < plan_.threads.size(); ++i) {
         if (now_.tracker.is_asleep(guest_id(plan_.guest, i))) {
             who.push_back(fmt::format("{} sleeps", plan_.threads[i].name));
+        } else if (now_.tracker.is_gone(guest_id(plan_.guest, i))) {
+            who.push_back(fmt::format("{} has exited", plan_.threads[i].name));
         }
     }
     end(RunEnd::unreachable, fmt::format("\"{}\" cannot be reached any more: {}. Only an event could change that", run.place.text, fmt::join(who, ", ")));

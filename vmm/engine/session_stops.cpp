@@ -47,23 +47,26 @@ Stop Session::last_stop() const {
 /// Where the registers have not been changed since refresh().
 Result<void> Session::show_as_read(StopCause cause, std::optional<Gva> breakpoint) {
     now_.tracker.observe(now_.active, cause);
-    now_.fruitless = now_.tracker.relaxing(now_.active) ? now_.fruitless + 1 : 0;
-    now_.chosen = false;
+    if (!std::holds_alternative<BoundaryStop>(cause)) {  // whoever only looks on must not change who runs when
+        now_.fruitless = now_.tracker.relaxing(now_.active) ? now_.fruitless + 1 : 0;
+        now_.chosen = false;
+    }
     ++now_.outcome.stops;
     now_.last_cause = cause;
     const Stop stop = last_stop();
     now_.trace.add(stop);
     now_.reached = now_.tracker.reached(now_.active, cause, breakpoint);
-    if (!observer_.at_stop(stop)) {
-        end(RunEnd::observer, "");
-        return {};
-    }
+    const bool go_on = observer_.at_stop(stop);
     if (looker_) {
         looker_->observe(now_.active, cause);
-        if (looker_->reached(now_.active, cause, breakpoint)) {
+        if (looker_->reached(now_.active, cause, breakpoint)) {  // also where something is violated
             end(RunEnd::looked, "");
             return {};
         }
+    }
+    if (!go_on) {
+        end(RunEnd::observer, "");
+        return {};
     }
     if (now_.outcome.stops >= plan_.max_stops) {
         const Step* const step = current_step();

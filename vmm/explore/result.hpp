@@ -95,6 +95,7 @@ struct ScenarioResult {
     scenario::Reading reading = scenario::Reading::mail;
     Verdict verdict = Verdict::error;
     std::string reason;  ///< one sentence; empty for a plain pass
+    bool unrunnable = false;  ///< of an error: the scenario cannot be carried out as it is written; neither host, guest nor rig broke
     std::string expected_id;
     std::vector<ViolationReport> violations;
     std::string ending;  ///< where the run ended, and a picture of it, when it is not as expected and no violation has one

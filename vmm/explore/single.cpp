@@ -83,9 +83,10 @@ Result<ScenarioResult> run_scenario(const Bench& bench, const scenario::Scenario
     STACKRIG_TRY_ASSIGN(const engine::RunOutcome outcome, engine::run(bench.system, bench.guest, scenario.plan, watch, {}));
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     fill_in(result, outcome, watch, scenario, symbolise);
-    auto [verdict, reason] = judge(outcome, watch, scenario);
+    auto [verdict, reason, unrunnable] = judge(outcome, watch, scenario);
     result.verdict = verdict;
     result.reason = std::move(reason);
+    result.unrunnable = unrunnable;
     if (!as_expected(result.verdict) && result.violations.empty()) {
         result.ending = fmt::format("at {}\n{}", watch.where(), watch.picture({}, true));
     }

@@ -159,6 +159,9 @@ std::vector<Sweep::Placement> Sweep::placements(const Boundary& here, const Boun
         all.push_back({{engine::InjectAt{at, event}, ""}, after + event.text});
     }
     auto failure = plan_.allocations ? asked_here(here, next) : std::nullopt;
+    if (plan_.allocations && !failure) {
+        ++cells_at(here, result)[after + "alloc"].not_applicable["no page is asked for here"];
+    }
     if (failure) {
         all.push_back({{*failure, ""}, after + "alloc"});
         failure->and_all_later = true;

@@ -52,9 +52,10 @@ Judged judge_sweep(const SweepResult& sweep, const scenario::Expectation& expect
 ScenarioResult sweep_result(const scenario::Scenario& scenario, SweepResult sweep) {
     ScenarioResult result{.file = scenario.file, .name = scenario.title(), .why = scenario.why, .claims = scenario.claims,
                           .hazards = scenario.hazards, .reading = scenario.reading, .expected_id = scenario.expect.violation};
-    auto [verdict, reason] = judge_sweep(sweep, scenario.expect);
+    auto [verdict, reason, unrunnable] = judge_sweep(sweep, scenario.expect);
     result.verdict = verdict;
     result.reason = std::move(reason);
+    result.unrunnable = unrunnable;
     for (const Finding& finding : sweep.findings) {
         result.violations.push_back({finding.id.empty() ? finding.verdict : finding.id, finding.object, finding.text, finding.where,
                                      fmt::format("{}", fmt::join(finding.decisions, "; ")), 0, finding.picture});

@@ -17,7 +17,7 @@ Judged judge_stop(const engine::RunOutcome& outcome, const scenario::Scenario& s
     };
     switch (outcome.end) {
         case RunEnd::unreachable:
-        case RunEnd::undeliverable: return {Verdict::error, outcome.detail + in_step()};
+        case RunEnd::undeliverable: return {Verdict::error, outcome.detail + in_step(), true};
         case RunEnd::budget: return {Verdict::incomplete, outcome.detail + ". Raise max_stops in [run], or shorten the schedule"};
         case RunEnd::stuck: return {Verdict::timeout, outcome.detail + in_step()};
         case RunEnd::deadlocked: return {Verdict::fail, outcome.detail + in_step()};
@@ -57,9 +57,9 @@ Showing what_it_shows(const engine::RunOutcome& outcome, const Watch& watch) {
         case RunEnd::broken: return failed("broken", outcome.detail, outcome, watch);
         case RunEnd::stuck: return failed("stuck", outcome.detail, outcome, watch);
         case RunEnd::deadlocked: return failed("deadlock", outcome.detail, outcome, watch);
-        case RunEnd::budget: return {.how = Showing::How::incomplete};
+        case RunEnd::budget: return {.how = Showing::How::incomplete, .finding = {.text = outcome.detail}};
         case RunEnd::unreachable:
-        case RunEnd::undeliverable: return {.how = Showing::How::off_schedule};
+        case RunEnd::undeliverable: return {.how = Showing::How::off_schedule, .finding = {.text = outcome.detail}};
         default: break;
     }
     if (const auto broken = watch.finally_broken()) {

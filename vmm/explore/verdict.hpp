@@ -13,6 +13,7 @@ namespace stackrig::explore {
 struct Judged {
     Verdict verdict;
     std::string reason;
+    bool unrunnable = false;  ///< an error of the scenario's, not of host, guest or rig
 };
 
 /// Of a run by itself: whatever is expected of the scenario, did it come to its end with nothing violated?

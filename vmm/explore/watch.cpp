@@ -137,7 +137,7 @@ bool Watch::take(const oracle::Violation& violation) {
     }
     failure_ = fmt::format("{} was violated: {}", id, violation.text);
     if (!scenario_.expect.pass()) {
-        failure_ += fmt::format(" {} was expected; also = [\"{}\"] beside it lets the run go on to it", scenario_.expect.violation, id);
+        failure_ += fmt::format(" {} was expected; with \"{}\" in `also` the run goes on to it", scenario_.expect.violation, id);
     }
     return false;
 }

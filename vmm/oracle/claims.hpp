@@ -10,6 +10,7 @@ struct Claim {
     std::string_view id;         ///< "C7"
     std::string_view statement;  ///< in a few words, for tables
     std::string_view sentence;   ///< verbatim from the mail
+    std::string_view source;     ///< who wrote it, and when
 };
 
 [[nodiscard]] std::span<const Claim> claims();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "vmm/oracle/catalogue.hpp"
 #include "vmm/oracle/claims.hpp"
 #include "vmm/report/text.hpp"
 
@@ -19,6 +20,16 @@ constexpr std::size_t name_columns = 12;
 
 std::string bracketed(const std::string& variant) { return variant.empty() ? "" : "[" + variant + "]"; }
 
+/// An expected violation refutes what its scenario's author says it is about; one that nobody expected, only a claim whose sentence
+/// the invariant puts formally.
+bool refutes(const ScenarioResult& r, const oracle::Claim& claim) {
+    if (r.violations.empty() || (r.verdict != Verdict::expected_violation && r.verdict != Verdict::fail)) {
+        return false;
+    }
+    const auto violated = oracle::find_invariant(r.violations.back().id);
+    return r.verdict == Verdict::expected_violation || (violated && oracle::invariant(*violated).sentence.find(claim.sentence) != std::string_view::npos);
+}
+
 std::string reading_line(const ReadingRow& row, const ClaimState& state) {
     const std::string text = wrap(state.count() == 0 ? "not tested here" : claim_verdict(state), columns, 6 + name_columns);
     return fmt::format("      {:<{}}{}", row.name, name_columns, text.substr(6 + name_columns));
@@ -26,15 +37,15 @@ std::string reading_line(const ReadingRow& row, const ClaimState& state) {
 
 }  // namespace
 
-ClaimState claim_state(std::string_view claim, Reading reading, const std::vector<ScenarioResult>& results) {
+ClaimState claim_state(const oracle::Claim& claim, Reading reading, const std::vector<ScenarioResult>& results) {
     ClaimState state;
     for (const ScenarioResult& r : results) {
-        if (r.reading != reading || std::find(r.claims.begin(), r.claims.end(), claim) == r.claims.end()) {
+        if (r.reading != reading || std::find(r.claims.begin(), r.claims.end(), claim.id) == r.claims.end()) {
             continue;
         }
         if (r.verdict == Verdict::pass) {
             ++state.held;
-        } else if (!r.violations.empty()) {
+        } else if (refutes(r, claim)) {
             state.refuted.push_back(&r);
         } else {
             ++state.open;
@@ -69,7 +80,7 @@ std::string claims_table(const std::vector<ScenarioResult>& results) {
         std::string rows;
         std::size_t tested = 0;
         for (const ReadingRow& row : reading_rows()) {
-            const ClaimState state = claim_state(claim.id, row.reading, results);
+            const ClaimState state = claim_state(claim, row.reading, results);
             tested += state.count();
             rows += row.reading == Reading::other && state.count() == 0 ? "" : reading_line(row, state);
         }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "vmm/explore/result.hpp"
+#include "vmm/oracle/claims.hpp"
 
 namespace stackrig::report {
 
@@ -16,7 +17,7 @@ struct ClaimState {
     std::vector<const explore::ScenarioResult*> refuted;  ///< fewest stops first
     [[nodiscard]] std::size_t count() const { return held + open + refuted.size(); }
 };
-[[nodiscard]] ClaimState claim_state(std::string_view claim, scenario::Reading reading, const std::vector<explore::ScenarioResult>& results);
+[[nodiscard]] ClaimState claim_state(const oracle::Claim& claim, scenario::Reading reading, const std::vector<explore::ScenarioResult>& results);
 
 /// In words: "REFUTED by FILE (INV-9) and 3 more; held in 8".
 [[nodiscard]] std::string claim_verdict(const ClaimState& state);

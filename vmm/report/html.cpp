@@ -105,7 +105,7 @@ Json claims_json(const std::vector<ScenarioResult>& results, const Details& deta
     for (const oracle::Claim& claim : oracle::claims()) {
         Json readings = Json::array();
         for (const ReadingRow& row : reading_rows()) {
-            const ClaimState state = claim_state(claim.id, row.reading, results);
+            const ClaimState state = claim_state(claim, row.reading, results);
             Json refuted = Json::array();
             for (const ScenarioResult* r : state.refuted) {
                 refuted.push_back({{"name", r->name}, {"id", r->violations.back().id}, {"stops", r->stops}, {"shown", details.has(*r)}});

@@ -110,6 +110,7 @@ Json summary_json(const explore::ScenarioResult& r) {
     json["reading"] = scenario::name_of(r.reading);
     json["verdict"] = explore::name_of(r.verdict);
     json["reason"] = r.reason;
+    json["unrunnable"] = r.unrunnable;
     json["expected"] = r.expected_id;
     json["ending"] = r.ending;
     json["landings"] = r.landings;
@@ -154,6 +155,7 @@ Result<explore::ScenarioResult> result_from_json(const Json& json) try {
     r.reading = scenario::reading_named(json.at("reading").get<std::string>()).value();
     r.verdict = verdict_named(json.at("verdict").get<std::string>());
     json.at("reason").get_to(r.reason);
+    r.unrunnable = json.value("unrunnable", false);
     json.at("expected").get_to(r.expected_id);
     for (const Json& v : json.at("violations")) {
         r.violations.push_back(violation_from(v));

@@ -76,6 +76,16 @@ Json decisions(const explore::ScenarioResult& r, const explore::ViolationReport&
     return out;
 }
 
+/// The last event of the schedule that had hit by then.
+std::string event_before(const explore::ScenarioResult& r, const explore::ViolationReport& v) {
+    const std::vector<const explore::LandingReport*> landings = landings_by_step(r);
+    std::string event;
+    for (std::size_t i = 0; i < landings.size() && i <= v.moment.step; ++i) {
+        event = landings[i] == nullptr ? event : landings[i]->event;
+    }
+    return event;
+}
+
 Json violation_line(const RunInfo& info, const explore::ScenarioResult& r, const explore::ViolationReport& v) {
     Json line = head("violation");
     line["id"] = v.id;
@@ -89,7 +99,7 @@ Json violation_line(const RunInfo& info, const explore::ScenarioResult& r, const
     line["where"] = v.where;
     line["stop"] = v.stop;
     line["step"] = v.step;
-    line["event"] = r.landings.empty() ? "" : r.landings.back().event;
+    line["event"] = event_before(r, v);
     add_place(line, v);
     line["decisions"] = decisions(r, v);
     line["trace_hash"] = fmt::format("{:016x}", r.trace_hash);

@@ -96,16 +96,18 @@ std::string summary(const std::vector<ScenarioResult>& results) {
 int exit_code(const std::vector<ScenarioResult>& results) {
     bool all_skipped = !results.empty();
     bool rig_error = false;
+    bool unrunnable = false;
     bool violation = false;
     for (const ScenarioResult& r : results) {
         all_skipped = all_skipped && r.verdict == Verdict::skip;
-        rig_error = rig_error || r.verdict == Verdict::error || r.verdict == Verdict::timeout;
+        rig_error = rig_error || (r.verdict == Verdict::error && !r.unrunnable) || r.verdict == Verdict::timeout;
+        unrunnable = unrunnable || r.unrunnable;
         violation = violation || (!explore::as_expected(r.verdict) && r.verdict != Verdict::skip);
     }
     if (all_skipped) {
         return 77;
     }
-    return rig_error ? 3 : violation ? 1 : 0;
+    return rig_error ? 3 : unrunnable ? 2 : violation ? 1 : 0;
 }
 
 }  // namespace stackrig::report

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 namespace stackrig::scenario {
@@ -114,8 +115,12 @@ std::string render(const Diagnostics& diagnostics) {
         out += render(d) + '\n';
     }
     if (!diagnostics.empty()) {
+        std::set<std::string_view> files;
+        for (const Diagnostic& d : diagnostics) {
+            files.insert(d.file);
+        }
         const std::size_t count = diagnostics.size();
-        out += fmt::format("{}: {} error{}\n", diagnostics.front().file, count, count == 1 ? "" : "s");
+        out += fmt::format("{}: {} error{}\n", files.size() == 1 ? diagnostics.front().file : fmt::format("{} files", files.size()), count, count == 1 ? "" : "s");
     }
     return out;
 }

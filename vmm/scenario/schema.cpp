@@ -67,7 +67,7 @@ void add_variant(std::vector<SchemaKey>& keys) {
 std::vector<SchemaKey> all_keys() {
     std::vector<SchemaKey> keys = {
         {"", "schema", Type::integer, "1", "version of this format", schema_version, schema_version, {}, true},
-        {"", "name", Type::string, "\"two-ticks\"", "a-z, 0-9 and -: the file's name without .toml", 0, 0, {}, true},
+        {"", "name", Type::string, "\"two-ticks\"", "a-z, 0-9 and -: as a rule the file's name without .toml", 0, 0, {}, true},
         {"", "why", Type::string, "\"Two ticks in a row find the reserve whole.\"", "what breaks if this goes wrong? One or two sentences", 0, 0, {}, true},
         {"", "claims", Type::ids, "[\"C7\"]", "sentences of the mail it speaks to; ./rig list claims", 0, 0, claims().ids},
         {"", "hazards", Type::ids, "[\"HZ-B3\"]", "ids of the hazard catalogue", 0, 0, hazards().ids},
@@ -81,7 +81,7 @@ std::vector<SchemaKey> all_keys() {
         {"", "explore", Type::table, "", "what ./rig sweep tries at every boundary"},
         {"", "replay", Type::table, "", "of a counterexample: where it was found; written by the rig"},
         {"", "variants", Type::table, "", "more runs of the same file"},
-        {"expect", "violation", Type::word, "\"INV-19\"", "the run stops when it fires; any other id is a failure", 0, 0, checks().ids, true},
+        {"expect", "violation", Type::word, "\"INV-19\"", "the run stops when it fires; any other id is a failure, but for those that `./rig explain ID` says lead to it", 0, 0, checks().ids, true},
         {"expect", "also", Type::ids, "[\"INV-17\"]", "each must have fired before", 0, 0, checks().ids},
     };
     add_guest(keys);

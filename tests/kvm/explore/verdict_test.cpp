@@ -48,7 +48,7 @@ schedule = ["run A until user", "inject irq(timer) on cpu0 with need_resched", "
 )toml")));
     EXPECT_EQ(result.verdict, Verdict::fail);
     ASSERT_EQ(result.violations.size(), 1u);
-    EXPECT_EQ(result.reason, fmt::format("{0} was violated: {1} INV-1 was expected; also = [\"{0}\"] beside it lets the run go on to it", result.violations[0].id,
+    EXPECT_EQ(result.reason, fmt::format("{0} was violated: {1} INV-1 was expected; with \"{0}\" in `also` the run goes on to it", result.violations[0].id,
                                          result.violations[0].text));
 }
 

@@ -60,6 +60,20 @@ TEST(Claims, TheShortestCounterexampleOfTheMailAndTheRepairedSchemeBesideIt) {
               "  not tested here: C1 C2 C5 C6 C8\n");
 }
 
+TEST(Claims, AViolationThatNobodyExpectedRefutesWhatItPutsFormallyAndNothingElse) {
+    ScenarioResult found = refuted();  // INV-19, which puts C7 formally
+    found.claims = {"C1", "C7"};
+    found.verdict = Verdict::fail;
+    const auto state = [&found](std::size_t claim) { return claim_state(oracle::claims()[claim], scenario::Reading::mail, {found}); };
+    EXPECT_EQ(state(6).refuted.size(), 1u);
+    EXPECT_EQ(state(0).refuted.size(), 0u);
+    EXPECT_EQ(state(0).open, 1u) << "undecided: the run did not get to its end";
+    found.verdict = Verdict::expected_violation;
+    EXPECT_EQ(state(0).refuted.size(), 1u) << "its author says so";
+    found.verdict = Verdict::vacuous;
+    EXPECT_EQ(state(6).open, 1u);
+}
+
 TEST(Depths, TheDeepestOfAllRunsButTheBaseline) {
     ScenarioResult a = passed();
     a.depths = {{"syscall64", "entry", 360, 3}, {"syscall64", "switch", 432, 1}};
@@ -82,6 +96,10 @@ TEST(Text, ExitCodesKeepOutcomesApart) {
     EXPECT_EQ(exit_code({with(Verdict::incomplete)}), 1);
     EXPECT_EQ(exit_code({with(Verdict::fail), with(Verdict::error)}), 3);
     EXPECT_EQ(exit_code({with(Verdict::timeout)}), 3);
+    ScenarioResult unrunnable = with(Verdict::error);
+    unrunnable.unrunnable = true;
+    EXPECT_EQ(exit_code({unrunnable, with(Verdict::fail)}), 2) << "the scenario is wrong, not the rig";
+    EXPECT_EQ(exit_code({unrunnable, with(Verdict::error)}), 3);
     EXPECT_EQ(exit_code({passed(), with(Verdict::skip)}), 0);
     EXPECT_EQ(exit_code({with(Verdict::skip)}), 77);
 }
@@ -115,6 +133,23 @@ TEST(Clean, AFileNameThatIsNoTextBreaksNoReport) {
     r.file = "\xff.toml";
     EXPECT_TRUE(Json::accept(jsonl_result({}, r).substr(0, jsonl_result({}, r).find('\n'))));
     EXPECT_NE(junit({}, {r}).find("file=\"\uFFFD.toml\""), std::string::npos);
+}
+
+TEST(JsonLines, TheEventOfAViolationIsTheLastOneThatHadHitByThen) {
+    ScenarioResult r = refuted();
+    r.steps = {"inject irq(timer) on cpu0 with need_resched", "run B until user", "inject irq(device) on cpu0"};
+    r.last_step = 2;
+    r.landings = {{.event = "irq(timer)", .where = "user_main", .exact = true}, {.event = "irq(device)", .where = "user_main", .exact = true}};
+    const auto event_at = [&r](std::size_t step) {
+        r.violations[0].moment.step = step;
+        const std::string lines = jsonl_result({}, r);
+        const std::size_t violation = lines.find("\"t\":\"violation\"");
+        const std::size_t begin = lines.rfind('\n', violation);
+        const std::size_t from = begin == std::string::npos ? 0 : begin + 1;
+        return Json::parse(lines.substr(from, lines.find('\n', violation) - from)).value("event", "?");
+    };
+    EXPECT_EQ(event_at(1), "irq(timer)");
+    EXPECT_EQ(event_at(2), "irq(device)");
 }
 
 TEST(JsonTest, GoesThereAndBack) {
