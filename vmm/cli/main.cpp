@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
                         "a place: \"end\", \"step 3\", \"A user\", \"A sleeps\", \"mark(enter.done)#2\", \"do_syscall_64\", \"handler(irq)\"")
         ->default_str("end");
     inspect_options.at = "end";
-    inspect->add_option("--gdb", inspect_options.gdb, "let gdb attach to the guest there, on this port of 127.0.0.1 (0: any)");
+    inspect->add_option("--gdb", inspect_options.gdb, "let gdb attach to the guest there, on this port of 127.0.0.1 (0: any)")->check(CLI::Range(0, 65535));
     add_host(*inspect, inspect_options.host);
     inspect->callback([&] { chosen = [&] { return cli::inspect(inspect_options); }; });
 
@@ -115,7 +115,7 @@ int main(int argc, char** argv) {
     CLI::App* replay = app.add_subcommand("replay", "run a counterexample again, and say whether its trace is the recorded one");
     replay->add_option("FILE", replay_options.file, "scenario file with decisions")->required()->check(no_folder);
     replay->add_option("--to", replay_options.to, "stop at a place and draw what is there, as inspect --at");
-    replay->add_option("--gdb", replay_options.gdb, "let gdb attach to the guest at --to (default: the end), on this port of 127.0.0.1");
+    replay->add_option("--gdb", replay_options.gdb, "let gdb attach to the guest at --to (default: the end), on this port of 127.0.0.1")->check(CLI::Range(0, 65535));
     replay->add_flag("--trace", replay_options.trace, "print every stop")->excludes("--to")->excludes("--gdb");
     replay->add_flag("--registers", replay_options.registers, "print every stop, and all registers there")->excludes("--to")->excludes("--gdb");
     replay->add_option("--variant", replay_options.variant, "a variant of the file");

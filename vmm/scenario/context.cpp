@@ -70,7 +70,7 @@ std::optional<CpuId> Context::cpu(const SyntaxNode& node) const {
     const auto value = read_number(word.substr(3));
     if (!value || *value >= names.cpus) {
         error(node, fmt::format("there is no {}", word),
-              names.cpus == 1 ? std::string("the guest has one CPU: cpu0")
+              names.cpus == 1 ? std::string("the guest has one CPU, cpu0: write cpus = 2 in [guest]")
                               : fmt::format("the guest has cpu0 to cpu{}", names.cpus - 1));
         return std::nullopt;
     }

@@ -86,7 +86,7 @@ std::optional<std::string> Table::string(std::string_view key) const {
 }
 
 std::optional<std::int64_t> Table::integer(std::string_view key, std::int64_t least,
-                                           std::int64_t most) const {
+                                           std::int64_t most, std::string hint) const {
     const Value* value = get(key, Value::Kind::integer, fmt::format("{}", least).c_str());
     if (value == nullptr) {
         return std::nullopt;
@@ -95,7 +95,8 @@ std::optional<std::int64_t> Table::integer(std::string_view key, std::int64_t le
         error(value->span,
               least == most
                   ? fmt::format("{} must be {}, not {}", path(key), least, value->integer)
-                  : fmt::format("{} must be {} to {}, not {}", path(key), least, most, value->integer));
+                  : fmt::format("{} must be {} to {}, not {}", path(key), least, most, value->integer),
+              std::move(hint));
         return std::nullopt;
     }
     return value->integer;

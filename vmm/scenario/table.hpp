@@ -31,8 +31,9 @@ class Table {
     void missing(std::string_view key, std::string hint) const;
 
     [[nodiscard]] std::optional<std::string> string(std::string_view key) const;
+    /// `hint`: what to do about a number out of range.
     [[nodiscard]] std::optional<std::int64_t> integer(std::string_view key, std::int64_t least,
-                                                      std::int64_t most) const;
+                                                      std::int64_t most, std::string hint = {}) const;
     [[nodiscard]] std::optional<bool> boolean(std::string_view key) const;
     /// Bytes: 512, "6K", "1M".
     [[nodiscard]] std::optional<std::uint64_t> size(std::string_view key, std::uint64_t least,

@@ -87,7 +87,7 @@ void Loader::thread(const Member& member) {
     plan.kind = kinds[kind.value_or(0)];
     plan.priority = static_cast<std::uint32_t>(table.integer("priority", 0, most_important).value_or(0));
     plan.forked = table.boolean("forked").value_or(false);
-    plan.cpu = CpuId(static_cast<std::uint32_t>(table.integer("cpu", 0, names_.cpus - 1).value_or(0)));
+    plan.cpu = CpuId(static_cast<std::uint32_t>(table.integer("cpu", 0, names_.cpus - 1, names_.cpus == 1 ? "the guest has one CPU: write cpus = 2 in [guest]" : "").value_or(0)));
     const Member* program = member.value.member("program");
     const auto is_exec = [](const Value& sentence) { return sentence.text.text == word_of(simple_ops, abi::OpKind::exec); };
     const bool execs = program != nullptr && std::any_of(program->value.items.begin(), program->value.items.end(), is_exec);
