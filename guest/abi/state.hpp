@@ -143,6 +143,7 @@ struct alignas(64) PerCpu {
     std::uint32_t reserved;
     std::uint32_t apf_reason;   ///< written by the hypervisor before it raises an asynchronous #PF
     std::uint64_t flush_seen;   ///< generation up to which this CPU has flushed
+    std::uint64_t flush_asked;  ///< generation up to which it is flushing, or has flushed: not in a register, so that all of it can be seen
     Queue run_queue;
     Ptr<Thread> switched_from;  ///< set by the stack switch for finish_task_switch()
     FrameStash cache;

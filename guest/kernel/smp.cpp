@@ -93,7 +93,8 @@ extern "C" [[noreturn]] void secondary_main(uint64_t cpu) {
     using namespace guest;
     cpu_init(static_cast<u32>(cpu));
     PerCpu* pc = this_cpu();
-    write_once(pc->flush_seen, state()->flush_generation);  // it starts with an empty TLB
+    write_once(pc->flush_asked, state()->flush_generation);
+    write_once(pc->flush_seen, read_once(pc->flush_asked));  // it starts with an empty TLB
     write_once(pc->online, 1u);
     mark(Mark::cpu_online, cpu);
     cpu_idle();

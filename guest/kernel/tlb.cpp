@@ -65,10 +65,10 @@ void post_flush(Thread* t) {
 
 void acknowledge_flush() {
     PerCpu* pc = this_cpu();
-    const u64 asked = state()->flush_generation;
-    if (pc->flush_seen < asked) {
+    if (pc->flush_seen < state()->flush_generation) {
+        write_once(pc->flush_asked, state()->flush_generation);
         flush_tlb_all();
-        write_once(pc->flush_seen, asked);
+        write_once(pc->flush_seen, read_once(pc->flush_asked));
     }
 }
 

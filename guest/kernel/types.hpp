@@ -35,6 +35,11 @@ inline void write_once(T& where, T value) {
     *const_cast<volatile T*>(&where) = value;
 }
 
+template <class T>
+inline T read_once(const T& where) {
+    return *const_cast<const volatile T*>(&where);
+}
+
 inline bool user_mode(const PtRegs* regs) { return (regs->cs & 3) == 3; }
 
 }  // namespace guest

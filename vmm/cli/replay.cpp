@@ -139,14 +139,14 @@ Result<int> replay_file(const ReplayOptions& options, CheckedSources checked) {
     if (recorded) {
         const bool match = fmt::format("{:016x}", recorded->trace) == trace;
         fmt::print("the trace {} the recorded one\n", match ? "is" : "is NOT");
-        return match && same == times ? 0 : 1;
+        return same != times ? exit_host : match ? 0 : 1;
     }
     const bool expected = failed && answer.at("finding").at("invariant") == opened.source.scenario.expect.violation;
     fmt::print("the file holds no trace to compare this one with{}\n", expected ? "; the violation is the one that it expects" : "");
-    if (how == "off schedule") {
-        return exit_usage;
+    if (same != times) {
+        return exit_host;
     }
-    return same == times ? (how == "clean" || expected ? 0 : 1) : exit_host;
+    return how == "off schedule" ? exit_usage : expected || (how == "clean" && opened.source.scenario.expect.pass()) ? 0 : 1;
 }
 
 Result<int> shrink_file(const ReplayOptions& options, CheckedSources checked) {

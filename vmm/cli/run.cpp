@@ -107,6 +107,7 @@ ScenarioResult lost(const CheckedSource& source, const Error& error) {
                           .claims = source.scenario.claims, .hazards = source.scenario.hazards, .reading = source.scenario.reading};
     result.verdict = Verdict::error;
     result.reason = error.text;
+    result.unrunnable = error.kind == ErrorKind::usage;
     return result;
 }
 
@@ -130,7 +131,7 @@ ScenarioResult run_one(Crew& crew, const CheckedSource& source, const RunOptions
     }
     result->made_with = options.every_instruction ? "--every-instruction" : "";
     if (options.files.want_timeline() && result->sweep) {
-        result->shown = shown_findings(crew, source, result->sweep->findings, guest);
+        result->shown = shown_findings(crew, source, result->sweep->findings, guest, options.every_instruction);
     }
     return std::move(*result);
 }

@@ -250,7 +250,7 @@ class SweepRun {
         }
         explore::ScenarioResult result = judged();
         if (options_.files.want_timeline()) {
-            result.shown = shown_findings(*crew_, source_, total.findings, guest_);
+            result.shown = shown_findings(*crew_, source_, total.findings, guest_, false);
         }
         code_.annotate(result);
         fmt::print("{}{}\n", report::verdict_text(result), result.reason.empty() ? "" : ": " + result.reason);

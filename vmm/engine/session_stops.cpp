@@ -47,7 +47,10 @@ Stop Session::last_stop() const {
 /// Where the registers have not been changed since refresh().
 Result<void> Session::show_as_read(StopCause cause, std::optional<Gva> breakpoint) {
     now_.tracker.observe(now_.active, cause);
-    if (!std::holds_alternative<BoundaryStop>(cause)) {  // whoever only looks on must not change who runs when
+    // Whoever only looks on, at an instruction or at a place that is none of the schedule's, must not change who runs when.
+    const bool looking = std::holds_alternative<BoundaryStop>(cause) || (std::holds_alternative<PlaceStop>(cause) && breakpoint &&
+                          std::find(now_.places.begin(), now_.places.end(), *breakpoint) == now_.places.end());
+    if (!looking) {
         now_.fruitless = now_.tracker.relaxing(now_.active) ? now_.fruitless + 1 : 0;
         now_.chosen = false;
     }

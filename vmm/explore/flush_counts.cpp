@@ -19,6 +19,7 @@ FlushCounts::FlushCounts(Gpa at, const abi::KernelState& state) {
     }
     for (std::uint32_t cpu = 0; cpu < state.cpus; ++cpu) {
         add(seen_, physical(state.percpu[cpu]) + offsetof(abi::PerCpu, flush_seen));
+        add(seen_, physical(state.percpu[cpu]) + offsetof(abi::PerCpu, flush_asked));
     }
 }
 

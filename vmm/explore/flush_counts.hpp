@@ -12,8 +12,9 @@
 namespace stackrig::explore {
 
 /// Each unmap that other CPUs are asked to flush for raises one count; a thread remembers the count of its last unmap, and a CPU up to
-/// which count it has flushed. The guest does nothing with them but ask who has not seen which, and set one to the latest: two
-/// machines of which that is equal go on alike, however often either has counted.
+/// which count it has flushed, and up to which it is about to have. The guest does nothing with them but ask who has not seen which, set
+/// one to the latest, and make what a CPU is about to have seen what it has: two machines of which all that is equal go on alike,
+/// however often either has counted.
 class FlushCounts {
   public:
     /// Of the guest whose KernelState lies at `at` and says `state`.
@@ -28,7 +29,7 @@ class FlushCounts {
     void add(std::vector<Gpa>& group, Gpa at);
 
     std::vector<Gpa> asked_;  // the latest one, and those of the threads
-    std::vector<Gpa> seen_;   // those of the CPUs
+    std::vector<Gpa> seen_;   // those of the CPUs, and what each is about to have seen
     std::map<Pfn, std::vector<std::size_t>> pages_;
 };
 

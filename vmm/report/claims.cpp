@@ -26,8 +26,12 @@ bool refutes(const ScenarioResult& r, const oracle::Claim& claim) {
     if (r.violations.empty() || (r.verdict != Verdict::expected_violation && r.verdict != Verdict::fail)) {
         return false;
     }
-    const auto violated = oracle::find_invariant(r.violations.back().id);
-    return r.verdict == Verdict::expected_violation || (violated && oracle::invariant(*violated).sentence.find(claim.sentence) != std::string_view::npos);
+    const auto puts = [&claim](const explore::ViolationReport& v) {
+        const auto violated = oracle::find_invariant(v.id);
+        return violated && oracle::invariant(*violated).sentence.find(claim.sentence) != std::string_view::npos;
+    };
+    // A run's last violation is the one that ended it; those of a sweep are all findings.
+    return r.verdict == Verdict::expected_violation || (r.sweep ? std::any_of(r.violations.begin(), r.violations.end(), puts) : puts(r.violations.back()));
 }
 
 std::string reading_line(const ReadingRow& row, const ClaimState& state) {

@@ -1,6 +1,7 @@
 // JSON Lines. 64-bit numbers that are no counts are hex strings.
 #include "vmm/report/jsonl.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <map>
 
@@ -83,7 +84,8 @@ std::string event_before(const explore::ScenarioResult& r, const explore::Violat
     for (std::size_t i = 0; i < landings.size() && i <= v.moment.step; ++i) {
         event = landings[i] == nullptr ? event : landings[i]->event;
     }
-    return event;
+    // Events of decisions belong to no step.
+    return event.empty() && !r.landings.empty() && std::all_of(landings.begin(), landings.end(), [](const auto* l) { return l == nullptr; }) ? r.landings.back().event : event;
 }
 
 Json violation_line(const RunInfo& info, const explore::ScenarioResult& r, const explore::ViolationReport& v) {

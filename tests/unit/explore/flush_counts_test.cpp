@@ -28,6 +28,7 @@ class CountedMachine {
     void latest(std::uint64_t count) { put(kernel_state + offsetof(abi::KernelState, flush_generation), count); }
     void of_thread(unsigned i, std::uint64_t count) { put(threads + i * sizeof(abi::Thread) + offsetof(abi::Thread, flush_generation), count); }
     void seen_by(unsigned cpu, std::uint64_t count) { put(percpu[cpu] + offsetof(abi::PerCpu, flush_seen), count); }
+    void flushing(unsigned cpu, std::uint64_t count) { put(percpu[cpu] + offsetof(abi::PerCpu, flush_asked), count); }
     [[nodiscard]] std::vector<bool> unseen() const {
         return counts().unseen([this](Gpa at) { return words_.contains(at) ? words_.at(at) : 0; });
     }
@@ -42,7 +43,8 @@ TEST(FlushCounts, LieWhereTheGuestHasThem) {
     EXPECT_EQ(counts.in_page(Pfn(3)), std::vector<std::size_t>{offsetof(abi::KernelState, flush_generation)});
     EXPECT_EQ(counts.in_page(Pfn(5)), (std::vector<std::size_t>{offsetof(abi::Thread, flush_generation), sizeof(abi::Thread) + offsetof(abi::Thread, flush_generation),
                                                                 2 * sizeof(abi::Thread) + offsetof(abi::Thread, flush_generation)}));
-    EXPECT_EQ(counts.in_page(Pfn(8)), (std::vector<std::size_t>{offsetof(abi::PerCpu, flush_seen), sizeof(abi::PerCpu) + offsetof(abi::PerCpu, flush_seen)}));
+    EXPECT_EQ(counts.in_page(Pfn(8)), (std::vector<std::size_t>{offsetof(abi::PerCpu, flush_seen), offsetof(abi::PerCpu, flush_asked),
+                                                                sizeof(abi::PerCpu) + offsetof(abi::PerCpu, flush_seen), sizeof(abi::PerCpu) + offsetof(abi::PerCpu, flush_asked)}));
     EXPECT_TRUE(counts.in_page(Pfn(4)).empty());
 }
 
@@ -52,12 +54,16 @@ TEST(FlushCounts, HowOftenWasCountedMeansNothing) {
     few.of_thread(1, 2);
     few.seen_by(0, 2);
     few.seen_by(1, 1);
+    few.flushing(0, 2);
+    few.flushing(1, 1);
     CountedMachine many;
     many.latest(90);
     many.of_thread(0, 7);  // everybody has seen that, as everybody has seen the 0 of the other machine
     many.of_thread(1, 90);
     many.seen_by(0, 90);
     many.seen_by(1, 89);
+    many.flushing(0, 90);
+    many.flushing(1, 89);
     EXPECT_EQ(few.unseen(), many.unseen());
 }
 
@@ -74,6 +80,11 @@ TEST(FlushCounts, WhoHasNotSeenWhichDoes) {
     CountedMachine other = a;
     other.of_thread(2, 2);
     EXPECT_NE(a.unseen(), other.unseen()) << "cpu1 has seen the unmap of thread 2, and has not";
+    a.flushing(1, 2);
+    CountedMachine raised = a;
+    raised.latest(3);
+    raised.of_thread(1, 3);
+    EXPECT_NE(a.unseen(), raised.unseen()) << "what cpu1 is flushing will be the latest, and will not";
 }
 
 }  // namespace
