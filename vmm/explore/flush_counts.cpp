@@ -1,26 +1,29 @@
 // Where the counts lie, and what they say.
 #include "vmm/explore/flush_counts.hpp"
 
-#include "guest/abi/layout.hpp"
+#include "vmm/oracle/address.hpp"
 
 namespace stackrig::explore {
-namespace {
 
-Gpa physical(std::uint64_t address) {
-    return Gpa(address - (address >= abi::kernel_map_base ? abi::kernel_map_base : abi::direct_map_base));
-}
-
-}  // namespace
-
-FlushCounts::FlushCounts(Gpa at, const abi::KernelState& state) {
-    add(asked_, at + offsetof(abi::KernelState, flush_generation));
+FlushCounts FlushCounts::of(Gpa at, const abi::KernelState& state, std::uint64_t ram_bytes) {
+    FlushCounts counts;
+    counts.add(counts.asked_, at + offsetof(abi::KernelState, flush_generation));
+    const auto threads = oracle::gpa_of(state.threads, state.thread_count * sizeof(abi::Thread), alignof(abi::Thread), ram_bytes);
+    if (!threads || state.cpus > abi::max_cpus) {
+        return {};
+    }
     for (std::uint32_t i = 0; i < state.thread_count; ++i) {
-        add(asked_, physical(state.threads) + i * sizeof(abi::Thread) + offsetof(abi::Thread, flush_generation));
+        counts.add(counts.asked_, *threads + i * sizeof(abi::Thread) + offsetof(abi::Thread, flush_generation));
     }
     for (std::uint32_t cpu = 0; cpu < state.cpus; ++cpu) {
-        add(seen_, physical(state.percpu[cpu]) + offsetof(abi::PerCpu, flush_seen));
-        add(seen_, physical(state.percpu[cpu]) + offsetof(abi::PerCpu, flush_asked));
+        const auto area = oracle::gpa_of(state.percpu[cpu], sizeof(abi::PerCpu), alignof(abi::PerCpu), ram_bytes);
+        if (!area) {
+            return {};
+        }
+        counts.add(counts.seen_, *area + offsetof(abi::PerCpu, flush_seen));
+        counts.add(counts.seen_, *area + offsetof(abi::PerCpu, flush_asked));
     }
+    return counts;
 }
 
 void FlushCounts::add(std::vector<Gpa>& group, Gpa at) {

@@ -17,8 +17,9 @@ namespace stackrig::explore {
 /// however often either has counted.
 class FlushCounts {
   public:
-    /// Of the guest whose KernelState lies at `at` and says `state`.
-    FlushCounts(Gpa at, const abi::KernelState& state);
+    /// Of the guest whose KernelState lies at `at` and says `state`. None, so that everything is compared as it is, when that points
+    /// out of RAM: of some without the others nothing follows.
+    [[nodiscard]] static FlushCounts of(Gpa at, const abi::KernelState& state, std::uint64_t ram_bytes);
 
     /// Offsets in the page of the 8-byte words that hold a count.
     [[nodiscard]] const std::vector<std::size_t>& in_page(Pfn page) const;

@@ -95,7 +95,7 @@ std::size_t Trunk::alive_from(Pfn page) const {
 
 bool Trunk::same_page(Pfn page, std::span<const std::byte> is, std::span<const std::byte> was) const {
     const std::size_t from = alive_from(page);
-    const std::vector<std::size_t>& counts = flush_counts_->in_page(page);
+    const std::vector<std::size_t>& counts = flush_counts_.in_page(page);
     if (counts.empty()) {
         return same_bytes(is.subspan(from), was.subspan(from));
     }
@@ -114,7 +114,7 @@ bool Trunk::same_unseen(const machine::Snapshot& there) const {
         std::memcpy(&word, snapshots_->page_of(there, to_pfn(at)).data() + at.value() % page_size, sizeof word);
         return word;
     };
-    return flush_counts_->unseen(here) == flush_counts_->unseen(then);
+    return flush_counts_.unseen(here) == flush_counts_.unseen(then);
 }
 
 Result<bool> Trunk::same_memory(const machine::Snapshot& there) {

@@ -39,7 +39,9 @@ Result<void> Trunk::boot() {
     }
     STACKRIG_TRY_ASSIGN(snapshots_, machine::Snapshots::begin(session_->machine()));
     STACKRIG_TRY_ASSIGN(const Gpa state, kernel_state(bench_.guest));
-    flush_counts_.emplace(state, session_->machine().clean_memory().read_as<abi::KernelState>(state).value());  // in the guest's image
+    if (const auto kernel = session_->machine().clean_memory().read_as<abi::KernelState>(state)) {
+        flush_counts_ = FlushCounts::of(state, *kernel, session_->machine().memory().size());
+    }
     STACKRIG_TRY_ASSIGN(const machine::AddressSpace space, session_->machine().address_space(CpuId{0}));
     for (std::uint32_t cpu = 0; cpu < scenario_.plan.guest.cpus; ++cpu) {
         for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(abi::CpuStack::count); ++i) {

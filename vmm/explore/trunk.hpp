@@ -107,7 +107,7 @@ class Trunk {
     std::shared_ptr<const Watch::State> watch_state_;
     std::unordered_map<std::uint64_t, std::vector<std::size_t>> by_registers_;
     engine::RunOutcome outcome_;
-    std::optional<FlushCounts> flush_counts_;
+    FlushCounts flush_counts_;
     struct CpuStackPage {
         CpuId cpu;
         abi::CpuStack stack;

@@ -84,8 +84,8 @@ std::string event_before(const explore::ScenarioResult& r, const explore::Violat
     for (std::size_t i = 0; i < landings.size() && i <= v.moment.step; ++i) {
         event = landings[i] == nullptr ? event : landings[i]->event;
     }
-    // Events of decisions belong to no step.
-    return event.empty() && !r.landings.empty() && std::all_of(landings.begin(), landings.end(), [](const auto* l) { return l == nullptr; }) ? r.landings.back().event : event;
+    const bool of_steps = std::any_of(landings.begin(), landings.end(), [](const auto* landing) { return landing != nullptr; });
+    return of_steps || r.landings.empty() ? event : r.landings.back().event;  // those of decisions belong to no step
 }
 
 Json violation_line(const RunInfo& info, const explore::ScenarioResult& r, const explore::ViolationReport& v) {

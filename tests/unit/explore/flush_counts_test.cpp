@@ -11,6 +11,7 @@ namespace {
 
 constexpr Gpa kernel_state{0x3000};
 constexpr Gpa threads{0x5000};
+constexpr std::uint64_t ram_bytes = 1 << 20;
 constexpr Gpa percpu[] = {Gpa{0x8000}, Gpa{0x8000} + sizeof(abi::PerCpu)};
 
 /// A machine of two CPUs and three threads, of which only the counts are looked at.
@@ -23,7 +24,7 @@ class CountedMachine {
         state.threads = abi::direct_map_base + threads.value();
         state.percpu[0] = abi::kernel_map_base + percpu[0].value();  // in the image, as the boot CPU's is
         state.percpu[1] = abi::direct_map_base + percpu[1].value();
-        return {kernel_state, state};
+        return FlushCounts::of(kernel_state, state, ram_bytes);
     }
     void latest(std::uint64_t count) { put(kernel_state + offsetof(abi::KernelState, flush_generation), count); }
     void of_thread(unsigned i, std::uint64_t count) { put(threads + i * sizeof(abi::Thread) + offsetof(abi::Thread, flush_generation), count); }
@@ -46,6 +47,17 @@ TEST(FlushCounts, LieWhereTheGuestHasThem) {
     EXPECT_EQ(counts.in_page(Pfn(8)), (std::vector<std::size_t>{offsetof(abi::PerCpu, flush_seen), offsetof(abi::PerCpu, flush_asked),
                                                                 sizeof(abi::PerCpu) + offsetof(abi::PerCpu, flush_seen), sizeof(abi::PerCpu) + offsetof(abi::PerCpu, flush_asked)}));
     EXPECT_TRUE(counts.in_page(Pfn(4)).empty());
+}
+
+TEST(FlushCounts, AGuestThatPointsOutOfRamHasNone) {
+    abi::KernelState state{};
+    state.cpus = 1;
+    state.thread_count = 1;
+    state.threads = abi::direct_map_base + threads.value();
+    state.percpu[0] = abi::direct_map_base + ram_bytes;
+    const FlushCounts counts = FlushCounts::of(kernel_state, state, ram_bytes);
+    EXPECT_TRUE(counts.in_page(to_pfn(kernel_state)).empty()) << "also what would have been good is compared as it is";
+    EXPECT_TRUE(counts.in_page(to_pfn(threads)).empty());
 }
 
 TEST(FlushCounts, HowOftenWasCountedMeansNothing) {
