@@ -1,4 +1,5 @@
 # Generic mutation of the schemes and the entry code: statements deleted, doubled, swapped, conditions negated, off by one.
+import hashlib
 import json
 import random
 import re
@@ -13,6 +14,7 @@ from guest_build import ROOT, BuildFailed
 FILES = ("guest/stack/entry_exit.cpp", "guest/stack/pages.cpp", "guest/stack/reserve.cpp", "guest/stack/waiters.cpp",
          "guest/kernel/entry_common.cpp", "guest_asm/entry_64.S", "guest_asm/switch.S")
 FEW = 24  # trials that kill most
+BATCH = 64  # images that a host holds at a time
 EXPLAINED = ROOT / "tests/self/survivors.txt"
 STATEMENT = re.compile(r"^\s+(?!return|const |static |auto |case |default|using |break|continue|u32 |u64 |Thread\*|PerCpu\*|FrameStash|Queue|Flush |SpinLock|Cache)[\w:>.*()\-]+.*;\s*(//.*)?$")
 INSTRUCTION = re.compile(r"^\s+(pushq|popq|movq|movl|swapgs|call|cld|xorl|addq|testb|testl|testq|cmpq|j\w+)\b")
@@ -105,6 +107,37 @@ def explained() -> dict[str, str]:
     return reasons
 
 
+class Journal:
+    """Each mutant's end as it comes, one JSON object a line, so that a run that was ended can be gone on with."""
+
+    def __init__(self, path: str, basis: str):
+        """`basis`: what the results hold for. Error: ValueError, when the file's are for something else."""
+        self.path = path
+        self.known = {}
+        if not path:
+            return
+        lines = Path(path).read_text().splitlines() if Path(path).exists() else []
+        if not lines:
+            Path(path).write_text(json.dumps({"basis": basis}) + "\n")
+        elif json.loads(lines[0]) != {"basis": basis}:
+            raise ValueError(f"{path} was written for another guest, program or set of trials; name a new file")
+        for line in lines[1:]:
+            if line.endswith("}"):  # the last one may be cut off
+                record = json.loads(line)
+                self.known[record["name"]] = record
+
+    def recall(self, mutant: Mutant) -> bool:
+        record = self.known.get(mutant.name)
+        if record is not None:
+            mutant.by, mutant.broken, mutant.same = record["by"], record["broken"], record["same"]
+        return record is not None
+
+    def note(self, mutant: Mutant):
+        if self.path:
+            with open(self.path, "a") as file:
+                file.write(json.dumps({"name": mutant.name, "by": mutant.by, "broken": mutant.broken, "same": mutant.same}) + "\n")
+
+
 def build_one(build, folder, unchanged, numbered):
     number, mutant = numbered
     scratch = build.scratch(folder / f"g{number}")
@@ -121,14 +154,50 @@ def build_one(build, folder, unchanged, numbered):
 def try_one(rig, elf, mutant, trials):
     """Up to the first trial that shows anything."""
     for trial in trials:
-        mutant.showed = work.try_on(rig, elf, trial, stop_at="")
+        mutant.showed = work.try_on(rig, elf, trial, stop_at=work.ANYTHING)
         if mutant.showed.killed:
             mutant.by = trial.title
             return
 
 
+def trial_phases():
+    """(name, trials) in this order: all scenarios cost a minute, sweeps more; they are for what the first few have not killed."""
+    early = ("c3-null", "hz-a12-refused", "hz-b3-pre", "hz-b1-more", "c6-", "c7-", "hz-e3", "hz-c1")
+    order = lambda t: next((i for i, e in enumerate(early) if t.title.startswith(e)), len(early) + t.file.startswith("scenarios"))
+    scenarios = sorted(work.scenario_trials(), key=order)
+    return ((f"{FEW} scenarios", scenarios[:FEW]), ("the other scenarios", scenarios[FEW:]), ("sweeps", work.sweep_trials()))
+
+
+def try_batch(options, build, batch, elves, phases, journal, say):
+    """`batch`: numbered mutants, those in `elves` with an image."""
+    from mutants import on_all_hosts
+    for what, trials in phases:
+        left = [(number, mutant) for number, mutant in batch if number in elves and not mutant.by]
+
+        def run(rig, item):
+            number, mutant = item
+            try_one(rig, str(elves[number]), mutant, trials)
+            if mutant.by:
+                journal.note(mutant)
+            say(f"{mutant.by or '-':<40} {mutant.name}")
+
+        say(f"{len(left)} mutants, {what}")
+        on_all_hosts(build.build / "stackrig", {number: elves[number] for number, _ in left}, left, options.jobs, run)
+    for number, mutant in batch:
+        if not mutant.by:
+            journal.note(mutant)
+
+
+def basis_of(build, unchanged: bytes) -> str:
+    digest = hashlib.sha256(unchanged)
+    digest.update((build.build / "stackrig").read_bytes())
+    for trial in work.scenario_trials() + work.sweep_trials():
+        digest.update(f"{trial.file} {trial.variant} {trial.text}".encode())
+    return digest.hexdigest()
+
+
 def score(options, build, folder: Path) -> int:
-    from mutants import build_all, on_all_hosts, say
+    from mutants import build_all, say
     start = time.monotonic()
     chosen = all_mutants()
     total = len(chosen)
@@ -140,24 +209,18 @@ def score(options, build, folder: Path) -> int:
         chosen = [m for m in chosen if m not in left_out]
         say(f"{len(left_out)} mutants are explained as equivalent, and not tried")
     unchanged = build.make(build.scratch(folder / "unchanged"), []).read_bytes()
-    elves = build_all(list(enumerate(chosen)), lambda item: build_one(build, folder, unchanged, item), options.jobs)
-    say(f"{len(elves)} of {len(chosen)} mutants make another image, {sum(m.same for m in chosen)} the same one, {time.monotonic() - start:.0f} s")
-    # What kills most comes first.
-    early = ("c3-null", "hz-a12-refused", "hz-b3-pre", "hz-b1-more", "c6-", "c7-", "hz-e3", "hz-c1")
-    order = lambda t: next((i for i, e in enumerate(early) if t.title.startswith(e)), len(early) + t.file.startswith("scenarios"))
-    trials = sorted(work.scenario_trials(), key=order)
-    # All scenarios cost a minute, sweeps more: they are for what the first few have not killed.
-    for what, part in ((f"{FEW} scenarios", trials[:FEW]), ("the other scenarios", trials[FEW:]), ("sweeps", work.sweep_trials())):
-        left = [(number, mutant) for number, mutant in enumerate(chosen) if number in elves and not mutant.by]
-
-        def run(rig, item):
-            number, mutant = item
-            try_one(rig, str(elves[number]), mutant, part)
-            say(f"{time.monotonic() - start:5.0f} s  {mutant.by or '-':<40} {mutant.name}")
-
-        say(f"{len(left)} mutants, {what}")
-        on_all_hosts(build.build / "stackrig", {number: elves[number] for number, _ in left}, left, options.jobs, run)
-    return conclude(options, total, chosen, [chosen[number] for number in elves], time.monotonic() - start)
+    journal = Journal(options.journal, basis_of(build, unchanged))
+    todo = [mutant for mutant in chosen if not journal.recall(mutant)]
+    if options.journal:
+        say(f"{len(chosen) - len(todo)} mutants are in {options.journal} already")
+    phases = trial_phases()
+    for first in range(0, len(todo), BATCH):
+        batch = list(enumerate(todo[first:first + BATCH]))
+        here = lambda text, first=first: say(f"{time.monotonic() - start:5.0f} s  {len(chosen) - len(todo) + first:>4} of {len(chosen)} done  {text}")
+        elves = build_all(batch, lambda item: build_one(build, folder, unchanged, item), options.jobs)
+        here(f"{len(elves)} of {len(batch)} make another image, {sum(m.same for _, m in batch)} the same one")
+        try_batch(options, build, batch, elves, phases, journal, here)
+    return conclude(options, total, chosen, [m for m in chosen if not m.broken and not m.same], time.monotonic() - start)
 
 
 def conclude(options, total, chosen, done, seconds) -> int:

@@ -25,6 +25,7 @@ def arguments():
     parser.add_argument("--bug", action="append", default=[], metavar="NAME", help="only this one (again for more)")
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count() or 1, help="hosts that run side by side (default: one per CPU)")
     parser.add_argument("--json", action="store_true", help="the results as JSON, on standard output")
+    parser.add_argument("--journal", default="", metavar="FILE", help="--generic: keep each result in FILE as it comes, and go on from what it holds")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="--generic: only N of the mutants (default: all)")
     parser.add_argument("--seed", type=int, default=1, help="--generic: which ones are sampled, and in which order (default: 1)")
     return parser.parse_args()

@@ -6,6 +6,7 @@
 
 #include "guest/abi/layout.hpp"
 #include "vmm/engine/boot.hpp"
+#include "vmm/engine/invalidation.hpp"
 #include "vmm/engine/steer.hpp"
 
 namespace stackrig::engine {
@@ -277,7 +278,7 @@ Result<std::vector<Gva>> Session::addresses_of(const Place& place) const {
 /// Breakpoints for the step's place, for the place to look at, for the decisions ahead and for where events return to; none while every boundary is visited
 /// anyway.
 Result<void> Session::arm() {
-    if (plan_.check_every_instruction && !now_.booting) {
+    if (checks_every_instruction()) {
         return {};
     }
     std::vector<Gva> wanted = now_.places;
@@ -303,7 +304,7 @@ Result<void> Session::arm() {
 bool Session::is_place(Gva address) const { return contains(now_.places, address) || contains(look_addresses_, address); }
 
 Result<void> Session::go() {
-    if (plan_.check_every_instruction && !now_.booting) {
+    if (checks_every_instruction()) {
         return step();
     }
     if (decides_in_user_mode() && !now_.booting) {
@@ -354,14 +355,15 @@ Result<void> Session::step() {
     const std::uint64_t stops = now_.outcome.stops;
     STACKRIG_TRY_ASSIGN(const bool taken, take_pending_irq(false));
     STACKRIG_TRY(taken ? Result<void>{} : step_over());
-    const bool shown = now_.over || now_.outcome.stops != stops || !plan_.check_every_instruction || now_.booting;
+    const bool shown = now_.over || now_.outcome.stops != stops || !checks_every_instruction();
     return shown ? Result<void>{} : show(BoundaryStop{});
 }
 
 /// The instruction here, whatever waits to be taken.
 Result<void> Session::step_over() {
     STACKRIG_TRY(refresh());
-    const Gva from = here().rip;
+    const CpuState before = here();
+    const Gva from = before.rip;
     const bool news = now_.arrival.news(from);
     now_.arrival = {};
     if (news && is_place(from)) {
@@ -389,6 +391,9 @@ Result<void> Session::step_over() {
         return show(HaltStop{});
     }
     STACKRIG_TRY(refresh());
+    if (checks_every_instruction()) {
+        now_.invalidated = invalidation(stop.instruction, before, here().cr4);
+    }
     STACKRIG_TRY_ASSIGN(const bool returned, show_return());
     return !returned && is_place(here().rip) ? show_as_read(PlaceStop{}, here().rip) : Result<void>{};
 }

@@ -42,6 +42,7 @@ class Session {
         std::vector<std::vector<Event>> pending_irqs;  // per CPU: wait until it takes interrupts
         std::vector<Gva> places;                       // addresses that make the step's place
         machine::Breakpoints::Arrival arrival;
+        std::optional<Invalidation> invalidated;  // by the last instruction, not shown yet; where every one is looked at
         bool fresh = true;                       // the boundary has not been compared with the decisions yet
         std::vector<std::uint32_t> arrivals;     // per decision: how often its boundary was reached
         std::vector<bool> taken;                 // per decision
@@ -110,6 +111,7 @@ class Session {
     Result<void> look_for(const Place& place);
     [[nodiscard]] bool is_place(Gva address) const;
     [[nodiscard]] bool stepping() const;
+    [[nodiscard]] bool checks_every_instruction() const { return plan_.check_every_instruction && !now_.booting; }
     void cannot_be_reached(const RunUntil& run);
 
     // session_stops.cpp: what exits mean

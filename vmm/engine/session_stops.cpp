@@ -34,14 +34,14 @@ Result<void> Session::refresh() {
     machine_->saw_root(x86::root_of(s.cr3));
     now_.cpus[now_.active.value()] = {
         .cpu = now_.active, .rip = Gva(r.rip), .rsp = Gva(r.rsp), .rflags = r.rflags, .cs = s.cs.selector, .cr2 = Gva(s.cr2),
-        .cr3 = Gpa(s.cr3), .gs_base = Gva(s.gs.base), .kernel_gs_base = {}, .nmi_masked = e.nmi.masked != 0,
+        .cr3 = Gpa(s.cr3), .cr4 = s.cr4, .gs_base = Gva(s.gs.base), .kernel_gs_base = {}, .nmi_masked = e.nmi.masked != 0,
         .gpr = {r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15}};
     return {};
 }
 
 Stop Session::last_stop() const {
     return {.index = now_.outcome.stops, .step = now_.step, .cpu = now_.active, .cause = now_.last_cause, .cpus = now_.cpus,
-            .memory = machine_->clean_memory()};
+            .memory = machine_->clean_memory(), .every_instruction = checks_every_instruction(), .invalidated = now_.invalidated};
 }
 
 /// Where the registers have not been changed since refresh().
@@ -60,6 +60,7 @@ Result<void> Session::show_as_read(StopCause cause, std::optional<Gva> breakpoin
     now_.trace.add(stop);
     now_.reached = now_.tracker.reached(now_.active, cause, breakpoint);
     const bool go_on = observer_.at_stop(stop);
+    now_.invalidated.reset();
     if (looker_) {
         looker_->observe(now_.active, cause);
         if (looker_->reached(now_.active, cause, breakpoint)) {  // also where something is violated

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -23,6 +24,7 @@ struct CpuState {
     std::uint16_t cs = 0;
     Gva cr2;
     Gpa cr3;
+    std::uint64_t cr4 = 0;
     Gva gs_base;         ///< the one in use
     Gva kernel_gs_base;  ///< the one SWAPGS would bring
     bool nmi_masked = false;
@@ -82,6 +84,12 @@ enum class Ending {
     other,       ///< anywhere else
 };
 
+/// Translations that a CPU has dropped.
+struct Invalidation {
+    abi::FlushKind kind;
+    Gva page;  ///< any address in it; FlushKind::page only
+};
+
 struct Stop {
     std::uint64_t index = 0;    ///< counts the stops of a run from 1
     std::size_t step = 0;       ///< schedule step being executed, index into RunPlan::schedule
@@ -89,6 +97,9 @@ struct Stop {
     StopCause cause;
     const std::vector<CpuState>& cpus;
     const PhysMemory& memory;
+    /// Nothing is executed unseen: `invalidated` has every invalidation, and what the guest says of its own can be done without.
+    bool every_instruction = false;
+    std::optional<Invalidation> invalidated;  ///< by the instruction just executed
 };
 
 /// Looks at each stop. Never changes the run, other than by ending it.

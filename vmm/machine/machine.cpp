@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "vmm/machine/cpuid.hpp"
+
 namespace stackrig::machine {
 namespace {
 
@@ -39,7 +41,8 @@ Result<std::unique_ptr<Machine>> Machine::create(const kvm::System& system, cons
     std::unique_ptr<Machine> machine(new Machine(std::move(memory), std::move(vm), std::move(decoder), options));
     STACKRIG_TRY(machine->load(options));
     STACKRIG_TRY(machine->vm_.add_slot({.id = kvm::SlotId{0}, .base = Gpa{0}, .host = machine->memory_.unrecorded_bytes()}));
-    STACKRIG_TRY_ASSIGN(const auto cpuid, system.supported_cpuid());
+    STACKRIG_TRY_ASSIGN(auto supported, system.supported_cpuid());
+    const std::vector<kvm::CpuidEntry> cpuid = without_pcids(std::move(supported));
     for (std::uint32_t i = 0; i < options.cpus; ++i) {
         STACKRIG_TRY_ASSIGN(kvm::Vcpu vcpu, machine->vm_.create_vcpu(CpuId{i}));
         STACKRIG_TRY(vcpu.set_cpuid(cpuid));

@@ -33,7 +33,8 @@ constexpr Invariant all[] = {
      "have filled ahead whatever was mapped while it ran (SDM 4.10.2.3).",
      "At each stop, the pages the executing CPU may have used since the last one: of the running thread's "
      "stack those from "
-     "RSP, or the lowest use it has recorded, up to the top; at remote.access the page named.",
+     "RSP, or the lowest use it has recorded, up to the top; at remote.access the page named. What a CPU has "
+     "invalidated: the instructions executed, where every one is looked at; elsewhere what the guest says.",
      file, Basis::derived, everywhere},
 };
 
@@ -44,6 +45,17 @@ std::span<const Invariant> rows() { return all; }
 }  // namespace translations
 
 namespace {
+
+/// What the CPU has dropped since the last stop: where every instruction is looked at, what was executed; elsewhere what the guest says.
+std::optional<engine::Invalidation> invalidated(const Scene& s) {
+    if (s.view.stop->every_instruction) {
+        return s.view.stop->invalidated;
+    }
+    if (!s.at(abi::Mark::flush)) {
+        return std::nullopt;
+    }
+    return engine::Invalidation{static_cast<abi::FlushKind>(s.mark()->args[0]), Gva(s.mark()->args[1])};
+}
 
 CpuSet online(const View& view) {
     CpuSet set = 0;
@@ -123,27 +135,15 @@ void Translations::follow_flushes(const Scene& s) {
         roots_[cpu.value()] = root;
         tlb_.flush_non_global(cpu);
     }
+    if (const auto flush = invalidated(s)) {
+        drop(cpu, *flush);
+    }
     const engine::MarkStop* mark = s.mark();
     if (mark == nullptr) {
         return;
     }
     if (mark->mark == abi::Mark::cpu_online) {
         tlb_.flush_all(cpu);  // it comes from reset
-    } else if (mark->mark == abi::Mark::flush) {
-        const auto at = locate_access(Gva(mark->args[1]));
-        switch (static_cast<abi::FlushKind>(mark->args[0])) {
-            case abi::FlushKind::page:
-                if (at && at->where == StackPointer::Where::thread_stack) {
-                    tlb_.flush_page(cpu, {at->slot, at->page});
-                }
-                break;
-            case abi::FlushKind::cr3:
-                tlb_.flush_non_global(cpu);
-                break;
-            case abi::FlushKind::all:
-                tlb_.flush_all(cpu);
-                break;
-        }
     } else if (s.at(abi::Mark::handler_begin) &&
                mark->args[0] == static_cast<std::uint64_t>(abi::Entry::page_fault)) {
         const auto at = locate_access(s.view.here().regs.cr2);
@@ -158,6 +158,20 @@ void Translations::follow_flushes(const Scene& s) {
                            fmt::format("{} has mapped {} and may still hold its translation to frame {}: {}.",
                                        cpu, page_text(s.view, page), stale->frame, why_held(*stale, cpu)));
         }
+    }
+}
+
+void Translations::drop(CpuId cpu, const engine::Invalidation& what) {
+    switch (what.kind) {
+        case abi::FlushKind::page: {
+            const auto at = locate_access(what.page);
+            if (at && at->where == StackPointer::Where::thread_stack) {
+                tlb_.flush_page(cpu, {at->slot, at->page});
+            }
+            break;
+        }
+        case abi::FlushKind::cr3: tlb_.flush_non_global(cpu); break;
+        case abi::FlushKind::all: tlb_.flush_all(cpu); break;
     }
 }
 

@@ -29,6 +29,7 @@ class Translations {
     void follow_tables(const Scene& s);
     void follow_page(const Scene& s, StackPage page, Pte pte, CpuSet running);
     void follow_flushes(const Scene& s);
+    void drop(CpuId cpu, const engine::Invalidation& what);
     void follow_accesses(const Scene& s);
     void check_free(const Scene& s);
     void use(const Scene& s, StackPage page);

@@ -40,16 +40,6 @@ std::string with_symbol(const x86::Elf& guest, const std::string& text) {
     return guest.function_at(target) ? text.substr(0, at + 1) + guest.describe(target) : text;
 }
 
-std::uint64_t address_of(const x86::MemoryOperand& operand, const engine::CpuState& regs, std::uint8_t length) {
-    const auto value = [&](int number) -> std::uint64_t {
-        return number == x86::MemoryOperand::none  ? 0
-               : number == x86::MemoryOperand::rip ? regs.rip.value() + length
-                                                   : regs.gpr[static_cast<std::size_t>(number)];
-    };
-    return value(operand.base) + value(operand.index) * static_cast<std::uint64_t>(operand.scale) +
-           static_cast<std::uint64_t>(operand.displacement) + (operand.gs ? regs.gs_base.value() : 0);
-}
-
 }  // namespace
 
 x86::CodeMode code_mode(const engine::CpuState& regs) {
@@ -107,7 +97,7 @@ std::string Code::access_of(const Moment& moment) const {
     if (!instruction || !instruction->memory) {
         return "";
     }
-    const Gva address(address_of(*instruction->memory, regs, instruction->length));
+    const Gva address = instruction->memory->address(regs.gpr, regs.rip + instruction->length, regs.gs_base);
     const auto stack = oracle::locate_access(address);
     const std::string what = stack ? stack_page_text(moment, *stack) : guest_->describe(address);
     return fmt::format("{}: {}", address, what == fmt::format("{}", address) ? "no stack" : what);

@@ -77,6 +77,15 @@ std::optional<MemoryOperand> memory_operand(const cs_insn& insn) {
     return stack_word(insn);
 }
 
+Forgets what_it_forgets(const cs_insn& insn) {
+    const cs_x86& x86 = insn.detail->x86;
+    const bool loads = insn.id == X86_INS_MOV && x86.op_count > 0 && x86.operands[0].type == X86_OP_REG;
+    return insn.id == X86_INS_INVLPG                      ? Forgets::page
+           : loads && x86.operands[0].reg == X86_REG_CR3 ? Forgets::root
+           : loads && x86.operands[0].reg == X86_REG_CR4 ? Forgets::by_change
+                                                          : Forgets::nothing;
+}
+
 struct Sorted {
     InstructionClass kind = InstructionClass::other;
     std::uint8_t word_bytes = 0;
@@ -119,6 +128,14 @@ Sorted sort(const cs_insn& insn) {
 }
 
 }  // namespace
+
+Gva MemoryOperand::address(const std::array<std::uint64_t, 16>& gpr, Gva behind, Gva gs_base) const {
+    const auto value = [&](int number) -> std::uint64_t {
+        return number == none ? 0 : number == rip ? behind.value() : gpr[static_cast<std::size_t>(number)];
+    };
+    return Gva(value(base) + value(index) * static_cast<std::uint64_t>(scale) + static_cast<std::uint64_t>(displacement) +
+               (gs ? gs_base.value() : 0));
+}
 
 const char* describe(InstructionClass kind) {
     switch (kind) {
@@ -184,6 +201,7 @@ Result<Instruction> Decoder::decode_anew(std::span<const std::byte> bytes, Gva a
                        .word_bytes = sorted.word_bytes,
                        .branches = branches(*handle_, *insn),
                        .memory = memory_operand(*insn),
+                       .forgets = what_it_forgets(*insn),
                        .text = fmt::format("{}{}{}", insn->mnemonic, operands.empty() ? "" : " ", operands)};
 }
 

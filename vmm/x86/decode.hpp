@@ -49,6 +49,17 @@ struct MemoryOperand {
     int scale = 1;
     std::int64_t displacement = 0;
     bool gs = false;
+
+    /// With the general registers in the order of `base`, RIP behind the instruction, and the base of the GS in use.
+    [[nodiscard]] Gva address(const std::array<std::uint64_t, 16>& gpr, Gva behind, Gva gs_base) const;
+};
+
+/// What an instruction makes the CPU forget of the translations it caches (SDM 3A 4.10.4.1).
+enum class Forgets {
+    nothing,
+    page,      ///< INVLPG: the one of its memory operand
+    root,      ///< MOV to CR3: what is not global
+    by_change  ///< MOV to CR4: everything, when PGE changes
 };
 
 struct Instruction {
@@ -57,7 +68,8 @@ struct Instruction {
     /// Bytes per stack word of iret, popf and pushf: 2, 4 or 8; 0 for all others.
     std::uint8_t word_bytes = 0;
     bool branches = false;  ///< may go on elsewhere than behind itself: jumps, calls, returns, ways in and out of the kernel
-    std::optional<MemoryOperand> memory;  ///< the first one it reads or writes
+    std::optional<MemoryOperand> memory;  ///< the first one it reads, writes or names
+    Forgets forgets = Forgets::nothing;
     std::string text;       ///< Intel syntax: "mov rax, qword ptr [rdi]"
 };
 

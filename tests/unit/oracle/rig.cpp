@@ -2,6 +2,7 @@
 #include "tests/unit/oracle/rig.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace stackrig::oracle::test {
 namespace {
@@ -40,7 +41,7 @@ Rig::~Rig() {
 }
 
 void Rig::stop(engine::StopCause cause, std::uint32_t cpu) {
-    const engine::Stop now{++index_, 0, CpuId(cpu), std::move(cause), cpus, g.ram};
+    const engine::Stop now{++index_, 0, CpuId(cpu), std::move(cause), cpus, g.ram, every_instruction, std::exchange(invalidated, {})};
     for (const Violation& v : oracle.observe(now)) {
         violations.push_back(v);
     }

@@ -28,6 +28,8 @@ class Rig {
     Oracle oracle;
     std::vector<Violation> violations;  ///< all of the run
     bool alloc_denied = false;          ///< the allocator's choice point answers no
+    bool every_instruction = false;     ///< stops say that they show every one
+    std::optional<engine::Invalidation> invalidated;  ///< what the next stop says was executed before it
     bool random = false;                ///< what it brings about is no text to be read: keep_texts() is left out
 
     // --- stops ---

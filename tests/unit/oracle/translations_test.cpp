@@ -50,6 +50,38 @@ TEST(Inv24, FlushInBetweenIsEnoughOnOneCpu) {
     }
 }
 
+TEST(Inv24, WhereEveryInstructionIsSeenTheGuestsWordForAFlushIsNotTaken) {
+    for (const bool executed : {false, true}) {
+        Rig r;
+        r.boot_to_user();
+        r.every_instruction = true;
+        stay(r, 13000);
+        for (unsigned i = 1; i <= 3; ++i) {
+            const Gva page(abi::stack_page(r.g.thread(r.g.a).slot, i));
+            if (executed) {
+                r.invalidated = engine::Invalidation{abi::FlushKind::page, page};
+            }
+            r.mark(Mark::flush, page_flush, page.value());
+        }
+        stay(r, 13000);
+        EXPECT_EQ(r.fired(Inv::inv24), !executed) << r.all();
+        EXPECT_EXAMINED(r, Inv::inv24);
+    }
+}
+
+TEST(Inv24, WhatWasExecutedCountsWithoutTheGuestsWord) {
+    for (const abi::FlushKind kind : {abi::FlushKind::cr3, abi::FlushKind::all}) {
+        Rig r;
+        r.boot_to_user();
+        r.every_instruction = true;
+        stay(r, 13000);
+        r.invalidated = engine::Invalidation{kind, {}};
+        r.boundary();
+        stay(r, 13000);
+        EXPECT_CLEAN(r);
+    }
+}
+
 TEST(Inv24, AShallowSecondStayUsesNothingStale) {
     Rig r;
     r.boot_to_user();
