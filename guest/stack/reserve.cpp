@@ -54,6 +54,7 @@ void refill_at_schedule(PerCpu* pc) {
     if (policies().refill != Refill::schedule) {
         return;
     }
+    const Hook hook(pc);
     while (is_short(pc) && take_from_allocator(pc, pc->current)) {
         top_to_reserve(pc, pc->current);
     }
@@ -99,8 +100,11 @@ void refill_for_ever() {
     const IrqSave irqs;
     for (;;) {
         PerCpu* pc = this_cpu();
-        while (is_short(pc) && take_from_cache(pc, pc->current)) {
-            top_to_reserve(pc, pc->current);
+        {
+            const Hook hook(pc);
+            while (is_short(pc) && take_from_cache(pc, pc->current)) {
+                top_to_reserve(pc, pc->current);
+            }
         }
         {
             const Locked lock(sched_lock);

@@ -1,4 +1,5 @@
 # Generic mutation of the schemes and the entry code: statements deleted, doubled, swapped, conditions negated, off by one.
+import collections
 import hashlib
 import json
 import random
@@ -13,11 +14,11 @@ from guest_build import ROOT, BuildFailed
 
 FILES = ("guest/stack/entry_exit.cpp", "guest/stack/pages.cpp", "guest/stack/reserve.cpp", "guest/stack/waiters.cpp",
          "guest/kernel/entry_common.cpp", "guest_asm/entry_64.S", "guest_asm/switch.S")
-FEW = 24  # trials that kill most
 BATCH = 64  # images that a host holds at a time
 EXPLAINED = ROOT / "tests/self/survivors.txt"
 STATEMENT = re.compile(r"^\s+(?!return|const |static |auto |case |default|using |break|continue|u32 |u64 |Thread\*|PerCpu\*|FrameStash|Queue|Flush |SpinLock|Cache)[\w:>.*()\-]+.*;\s*(//.*)?$")
 INSTRUCTION = re.compile(r"^\s+(pushq|popq|movq|movl|swapgs|call|cld|xorl|addq|testb|testl|testq|cmpq|j\w+)\b")
+MARK = re.compile(r"^\s+(mark|taken|given)\(")  # what the rig is told, no part of the scheme
 CONDITION = re.compile(r"\b(if|while) \((.*)\) \{$")
 OFF_BY_ONE = ((" < extra", " <= extra"), (" <= extra", " < extra"), ("i = 1;", "i = 2;"), ("count == 0", "count == 1"), ("count > 0", "count > 1"), (" + 1", " + 2"))
 
@@ -35,7 +36,32 @@ def is_idempotent(line: str) -> bool:
     move = MOVE.match(line)
     if move:
         return move["to"] not in move["from"]
-    return re.match(r"^\s+(cld|cmp[ql]|test[bql])\b|^\s+xorl\s+(%\w+), \2\s", line + " ") is not None
+    return re.match(r"^\s+(cld|cmp[ql]|test[bql]|local_irq_\w+\(\);)|^\s+xorl\s+(%\w+), \2\s", line + " ") is not None
+
+
+REGISTERS = {name: f"r{i}" for i in range(8, 16) for name in (f"r{i}", f"r{i}d")} | {
+    prefix + letter: letter for letter in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp") for prefix in "re"}
+
+
+def touches(line: str):
+    """(registers read, registers written, whether memory, whether flags) of one instruction of the assembler files; None if unsure."""
+    match = re.match(r"^\s+(mov[ql]|xorl|testb|testl|testq|cmpq|addq)\s+(.*?)\s*(/\*.*)?$", line)
+    if not match:
+        return None
+    name, operands = match[1], re.split(r",\s*(?![^(]*\))", match[2])
+    registers = lambda text: {REGISTERS.get(r, r) for r in re.findall(r"%(\w+)", text) if r != "gs"}
+    target = operands[-1]
+    plain = re.fullmatch(r"%\w+", target) is not None
+    writes = registers(target) if plain and not name.startswith(("test", "cmp")) else set()
+    reads = set().union(*map(registers, operands)) - (writes if name.startswith("mov") and registers(operands[0]).isdisjoint(writes) else set())
+    return reads, writes, "(" in match[2] or "%gs" in match[2] or "PERCPU" in match[2], not name.startswith("mov")
+
+
+def may_change_places(one: str, other: str) -> bool:
+    """Two instructions that neither make nor spoil what the other uses."""
+    a, b = touches(one), touches(other)
+    return (a is not None and b is not None and not (a[2] and b[2]) and not (a[3] and b[3])
+            and a[1].isdisjoint(b[0] | b[1]) and b[1].isdisjoint(a[0] | a[1]))
 
 
 @dataclass
@@ -66,12 +92,12 @@ def mutants_of(path: str) -> list[Mutant]:
         found.append(Mutant(path, i + 1, what, " ".join(lines[i].split("//")[0].split("/*")[0].split()), replaced))
 
     for i, line in enumerate(lines):
-        if pattern.match(line):
+        if pattern.match(line) and not MARK.match(line):
             blank = [] if path.endswith(".S") else ["    ;"]
             add(i, "deleted", lines[:i] + blank + lines[i + 1:])
             if not re.search(r"\bj\w+\b|: ", line) and not is_idempotent(line):
                 add(i, "doubled", lines[:i + 1] + lines[i:])
-            if i + 1 < len(lines) and pattern.match(lines[i + 1]):
+            if i + 1 < len(lines) and pattern.match(lines[i + 1]) and not MARK.match(lines[i + 1]) and not may_change_places(line, lines[i + 1]):
                 add(i, "swapped with the next", lines[:i] + [lines[i + 1], line] + lines[i + 2:])
         condition = CONDITION.search(line)
         if condition and not path.endswith(".S"):
@@ -160,40 +186,42 @@ def try_one(rig, elf, mutant, trials):
             return
 
 
-def trial_phases():
-    """(name, trials) in this order: all scenarios cost a minute, sweeps more; they are for what the first few have not killed."""
-    early = ("c3-null", "hz-a12-refused", "hz-b3-pre", "hz-b1-more", "c6-", "c7-", "hz-e3", "hz-c1")
-    order = lambda t: next((i for i, e in enumerate(early) if t.title.startswith(e)), len(early) + t.file.startswith("scenarios"))
-    scenarios = sorted(work.scenario_trials(), key=order)
-    return ((f"{FEW} scenarios", scenarios[:FEW]), ("the other scenarios", scenarios[FEW:]), ("sweeps", work.sweep_trials()))
+class Trials:
+    """Scenarios first, for sweeps take longer; among each, first what has killed most so far."""
+
+    def __init__(self):
+        self.scenarios = work.scenario_trials()
+        self.sweeps = work.sweep_trials()
+        self.kills = collections.Counter()
+
+    def in_order(self):
+        often_first = lambda trial: -self.kills[trial.title]
+        return sorted(self.scenarios, key=often_first) + sorted(self.sweeps, key=often_first)
+
+    def basis(self) -> bytes:
+        return "".join(f"{trial.file} {trial.variant} {trial.text}" for trial in self.scenarios + self.sweeps).encode()
 
 
-def try_batch(options, build, batch, elves, phases, journal, say):
+def try_batch(options, build, batch, elves, trials, journal, say):
     """`batch`: numbered mutants, those in `elves` with an image."""
     from mutants import on_all_hosts
-    for what, trials in phases:
-        left = [(number, mutant) for number, mutant in batch if number in elves and not mutant.by]
 
-        def run(rig, item):
-            number, mutant = item
-            try_one(rig, str(elves[number]), mutant, trials)
-            if mutant.by:
-                journal.note(mutant)
-            say(f"{mutant.by or '-':<40} {mutant.name}")
+    def run(rig, item):
+        number, mutant = item
+        try_one(rig, str(elves[number]), mutant, trials.in_order())
+        trials.kills[mutant.by] += 1
+        journal.note(mutant)
+        say(f"{mutant.by or '-':<40} {mutant.name}")
 
-        say(f"{len(left)} mutants, {what}")
-        on_all_hosts(build.build / "stackrig", {number: elves[number] for number, _ in left}, left, options.jobs, run)
+    on_all_hosts(build.build / "stackrig", elves, [item for item in batch if item[0] in elves], options.jobs, run)
     for number, mutant in batch:
-        if not mutant.by:
+        if number not in elves:
             journal.note(mutant)
 
 
-def basis_of(build, unchanged: bytes) -> str:
-    digest = hashlib.sha256(unchanged)
-    digest.update((build.build / "stackrig").read_bytes())
-    for trial in work.scenario_trials() + work.sweep_trials():
-        digest.update(f"{trial.file} {trial.variant} {trial.text}".encode())
-    return digest.hexdigest()
+def basis_of(build, unchanged: bytes, trials: Trials) -> str:
+    """All that results depend on: the guest, the program, the trials."""
+    return hashlib.sha256(unchanged + (build.build / "stackrig").read_bytes() + trials.basis()).hexdigest()
 
 
 def score(options, build, folder: Path) -> int:
@@ -209,17 +237,18 @@ def score(options, build, folder: Path) -> int:
         chosen = [m for m in chosen if m not in left_out]
         say(f"{len(left_out)} mutants are explained as equivalent, and not tried")
     unchanged = build.make(build.scratch(folder / "unchanged"), []).read_bytes()
-    journal = Journal(options.journal, basis_of(build, unchanged))
+    trials = Trials()
+    journal = Journal(options.journal, basis_of(build, unchanged, trials))
     todo = [mutant for mutant in chosen if not journal.recall(mutant)]
     if options.journal:
         say(f"{len(chosen) - len(todo)} mutants are in {options.journal} already")
-    phases = trial_phases()
+    trials.kills.update(mutant.by for mutant in chosen if mutant.by)
     for first in range(0, len(todo), BATCH):
         batch = list(enumerate(todo[first:first + BATCH]))
         here = lambda text, first=first: say(f"{time.monotonic() - start:5.0f} s  {len(chosen) - len(todo) + first:>4} of {len(chosen)} done  {text}")
         elves = build_all(batch, lambda item: build_one(build, folder, unchanged, item), options.jobs)
         here(f"{len(elves)} of {len(batch)} make another image, {sum(m.same for _, m in batch)} the same one")
-        try_batch(options, build, batch, elves, phases, journal, here)
+        try_batch(options, build, batch, elves, trials, journal, here)
     return conclude(options, total, chosen, [m for m in chosen if not m.broken and not m.same], time.monotonic() - start)
 
 

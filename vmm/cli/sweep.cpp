@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 #include <unistd.h>
@@ -119,10 +120,7 @@ class Progress {
             return;
         }
         last_ = now;
-        const double seconds = std::chrono::duration<double>(now - start_).count();
-        const double rate = static_cast<double>(runs) / std::max(seconds, 0.001);
-        const double left = done == 0 ? 0 : seconds * static_cast<double>(all - done) / static_cast<double>(done);
-        fmt::print(stderr, "{}{} of {} boundaries, {:.0f} runs/s, {:.0f} s left{}", terminal_ ? "\r\033[K" : "", done, all, rate, left, terminal_ ? "" : "\n");
+        fmt::print(stderr, "{}{} of {} boundaries{}{}", terminal_ ? "\r\033[K" : "", done, all, pace({now, done, runs}, all), terminal_ ? "" : "\n");
     }
     void end() const {
         if (!quiet_ && terminal_) {
@@ -131,10 +129,29 @@ class Progress {
     }
 
   private:
+    using Time = std::chrono::steady_clock::time_point;
+    struct Reached {
+        Time when;
+        std::size_t boundaries;
+        std::uint64_t runs;
+    };
+    /// Since the first report: what came before, the host's start, the walk, a sweep that is resumed, does not come again.
+    std::string pace(const Reached& now, std::size_t all) {
+        if (!first_) {
+            first_ = now;
+        }
+        if (now.boundaries == first_->boundaries) {
+            return "";
+        }
+        const double seconds = std::max(std::chrono::duration<double>(now.when - first_->when).count(), 0.001);
+        return fmt::format(", {:.0f} runs/s, {:.0f} s left", static_cast<double>(now.runs - first_->runs) / seconds,
+                           seconds * static_cast<double>(all - now.boundaries) / static_cast<double>(now.boundaries - first_->boundaries));
+    }
+
     bool quiet_;
     bool terminal_;
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-    std::chrono::steady_clock::time_point last_ = start_;
+    Time last_ = std::chrono::steady_clock::now();
+    std::optional<Reached> first_;
 };
 
 class SweepRun {

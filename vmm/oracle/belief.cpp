@@ -114,17 +114,29 @@ void check_loan(const Scene& s, ThreadId t) {
     }
 }
 
+/// Thread::source once a hook or a wait is over.
 void check_source(const Scene& s) {
-    if (!s.at(abi::Mark::enter_done) || !s.history.turn().thread) {
+    const bool entered = s.at(abi::Mark::enter_done);
+    const bool waited = s.at(abi::Mark::wait_done);
+    const bool left = s.at(abi::Mark::exit_done) || s.at(abi::Mark::shed_done);
+    const ThreadId t(s.mark() != nullptr ? static_cast<std::uint32_t>(s.mark()->args[0]) : 0);
+    if (!(entered || waited || left) || !s.view.exists(t)) {
         return;
     }
-    const ThreadId t = *s.history.turn().thread;
+    using enum abi::StackSource;
     const abi::StackSource source = s.view.thread(t).source;
-    const bool believed = source == abi::StackSource::reserve || source == abi::StackSource::mixed;
-    if (believed != (lent_by_all(s, t) > 0)) {
+    const std::uint32_t lent = lent_by_all(s, t);
+    std::string but;
+    if (entered && (source == reserve || source == mixed) != (lent > 0)) {
+        but = fmt::format("{} of its pages came from a reserve", lent);
+    } else if (left && source != none) {
+        but = "it has given back what it had";
+    } else if (waited && s.view.thread(t).pend == 0 && source != abi::StackSource::wait && source != pool) {
+        but = "its pages came while it waited";
+    }
+    if (!but.empty()) {
         s.judge.report(Inv::i17, {t}, fmt::format("source of {}", s.name(t)),
-                       fmt::format("Thread::source of {} is {}, but {} of its pages came from a reserve.",
-                                   s.name(t), static_cast<unsigned>(source), lent_by_all(s, t)));
+                       fmt::format("Thread::source of {} is {}, but {}.", s.name(t), static_cast<unsigned>(source), but));
     }
 }
 

@@ -77,6 +77,34 @@ TEST(I17, SourceThatWasNot) {
     EXPECT_ONLY(r, Inv::i17);
 }
 
+TEST(I17, SourceThatOutlivesThePages) {
+    for (const StackSource left : {StackSource::none, StackSource::cache, StackSource::reserve}) {
+        Rig r;
+        r.boot_to_user();
+        r.enter(r.g.a, Entry::timer);
+        r.g.thread(r.g.a).source = left;
+        r.exit(r.g.a);
+        EXPECT_CLEAN(r);  // exit() sets it right
+        r.g.thread(r.g.a).source = left;
+        r.mark(Mark::exit_done, r.g.a);
+        EXPECT_EQ(r.fired(Inv::i17), left != StackSource::none) << r.all();
+    }
+}
+
+TEST(I17, SourceOfPagesThatWereWaitedFor) {
+    for (const StackSource told : {StackSource::wait, StackSource::pool, StackSource::cache, StackSource::none}) {
+        Rig r({.cache = 0, .free = 0});
+        r.boot_to_user();
+        r.wait_for_pages(r.g.a);
+        EXPECT_CLEAN(r);
+        r.g.thread(r.g.a).pend = 0;
+        r.g.thread(r.g.a).source = told;
+        r.mark(Mark::wait_done, r.g.a, static_cast<std::uint64_t>(Entry::syscall64));
+        const bool right = told == StackSource::wait || told == StackSource::pool;
+        EXPECT_EQ(r.all().find("its pages came while it waited") == std::string::npos, right) << r.all();
+    }
+}
+
 TEST(I17, MarkInAnotherThreadsName) {
     Rig r;
     r.boot_to_user();

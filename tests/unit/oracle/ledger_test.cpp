@@ -172,6 +172,7 @@ void exit_astray(Rig& r, const std::function<void(std::uint32_t)>& where) {
         }
         r.mark(Mark::exit_pte, r.g.a, i, pfn);
     }
+    r.g.thread(r.g.a).source = StackSource::none;
     r.mark(Mark::exit_done, r.g.a);
 }
 

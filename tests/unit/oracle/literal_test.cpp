@@ -80,6 +80,7 @@ TEST(Literal, SyscallThatWaitsForPagesIsClean) {
     r.map_hands(r.g.a);
     r.boundary();
     r.g.thread(r.g.a).pend = 0;
+    r.g.thread(r.g.a).source = StackSource::wait;
     r.set_irqs(true);
     r.boundary();  // between STI and the mark
     r.mark(Mark::wait_done, r.g.a, 1);

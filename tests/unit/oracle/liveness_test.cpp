@@ -91,6 +91,7 @@ TEST(Live2, LaterComersAreServedFirst) {
                 r.mark(Mark::wait_begin, later ? r.g.a : r.g.b, 1);
             }
             r.mark(Mark::wait_begin, later ? r.g.b : r.g.a, 1);
+            r.g.thread(r.g.b).source = StackSource::wait;
             r.mark(Mark::wait_done, r.g.b, 1);
         }
         EXPECT_EQ(r.fired(Inv::live2), later) << r.all();
@@ -107,6 +108,7 @@ TEST(Live2, MoreImportantOnesMayOvertakeWhereThatIsThePolicy) {
         r.mark(Mark::wait_begin, r.g.a, 1);
         for (int i = 0; i < 3; ++i) {
             r.mark(Mark::wait_begin, r.g.b, 1);
+            r.g.thread(r.g.b).source = StackSource::wait;
             r.mark(Mark::wait_done, r.g.b, 1);
         }
         EXPECT_EQ(r.fired(Inv::live2), wait == abi::Wait::fifo) << r.all();
