@@ -109,21 +109,26 @@ void top_to_reserve(PerCpu* pc, const Thread* t) {
     given(t, StackSource::reserve, pfn);
 }
 
-void top_to_cache(PerCpu* pc, const Thread* t) {
+bool top_fits_cache(PerCpu* pc, const Thread* t) {
     const bool home = policies().return_to == abi::ReturnTo::origin && state()->percpu[t->origin_cpu]->online != 0;
     PerCpu* to = home ? state()->percpu[t->origin_cpu] : pc;
-    const u32 pfn = top(pc->hands);
-    {
-        const CacheGuard guard(to);
-        if (to->cache.count < policies().cache_cap) {
-            push(to->cache, pfn);
-            drop(pc->hands);
-            given(t, StackSource::cache, pfn);
-            return;
-        }
+    const CacheGuard guard(to);
+    if (to->cache.count >= policies().cache_cap) {
+        return false;
     }
-    top_to_buddy(pc);
-    given(t, StackSource::buddy, pfn);
+    const u32 pfn = top(pc->hands);
+    push(to->cache, pfn);
+    drop(pc->hands);
+    given(t, StackSource::cache, pfn);
+    return true;
+}
+
+void top_to_cache(PerCpu* pc, const Thread* t) {
+    if (!top_fits_cache(pc, t)) {
+        const u32 pfn = top(pc->hands);
+        top_to_buddy(pc);
+        given(t, StackSource::buddy, pfn);
+    }
 }
 
 void top_to_pool(PerCpu* pc, const Thread* t) {

@@ -49,7 +49,7 @@ bool take_emergency(PerCpu* pc, Thread* t) {
     return false;
 }
 
-/// Three pages in the hands, or none. sched_lock held.
+/// Three pages in the hands; or none but those for which no cache has room: to free one wakes others, and sched_lock is held.
 bool funded(PerCpu* pc, Thread* t) {
     if (t->granted == extra) {
         grant_to_hands(pc, t);
@@ -63,13 +63,13 @@ bool funded(PerCpu* pc, Thread* t) {
         t->source = StackSource::wait;
         return true;
     }
-    hands_to_cache(pc, t);
+    while (pc->hands.count > 0 && top_fits_cache(pc, t)) {
+    }
     return false;
 }
 
-/// A waiter that leaves with less than it needs gives what it was handed to the next one.
-void pass_on_grant(Thread* t) {
-    PerCpu* pc = this_cpu();
+/// A waiter that leaves gives what it was handed and does not need to the next one.
+void pass_on_grant(PerCpu* pc, Thread* t) {
     grant_to_hands(pc, t);
     while (pc->hands.count > 0) {
         if (!top_to_first_waiter(pc)) {
@@ -109,13 +109,14 @@ bool wait_in_queue(Thread* t) {
             if (funded(pc, t)) {
                 return true;
             }
-            write_once(pc->hook_active, 0u);
             if (policies().kill == Kill::killable && fatal_signal_pending(t)) {
                 return false;
             }
             line_up(t);
             block_current(nullptr, WaitKind::pages, 0);
         }
+        hands_to_cache(pc, t);
+        write_once(pc->hook_active, 0u);
         collect_pages(pc);
         schedule();
     }
@@ -135,17 +136,13 @@ void wait_for_pages(Thread* t) {
         got = wait_in_queue(t);
     }
     PerCpu* pc = this_cpu();
+    write_once(pc->hook_active, 1u);
     if (got) {
-        write_once(pc->hook_active, 1u);
         map_extra(pc, t);
         write_once(t->pend, 0u);
-        write_once(pc->hook_active, 0u);
-        if (t->granted > 0) {
-            pass_on_grant(t);
-        }
-    } else {
-        pass_on_grant(t);
     }
+    pass_on_grant(pc, t);
+    write_once(pc->hook_active, 0u);
     local_irq_enable();
     mark(Mark::wait_done, t->id, static_cast<u64>(t->entry));
 }

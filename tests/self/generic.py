@@ -24,7 +24,7 @@ OFF_BY_ONE = ((" < extra", " <= extra"), (" <= extra", " < extra"), ("i = 1;", "
 
 
 ASSIGNMENT = re.compile(r"^\s+(?:write_once\((?P<a>[^,()]+), (?P<b>[^()]*)\)|(?P<c>[\w.>\[\]-]+) [|&]?= (?P<d>[^()]*));")
-MOVE = re.compile(r"^\s+mov[ql]\s+(?P<from>[^\s].*), (?P<to>%\w+|[\w() %$+-]*\(%\w+\))\s*(/\*.*)?$")
+MOVE = re.compile(r"^\s+mov[ql]\s+(?P<from>[^\s].*), (?P<to>%\w+|%gs:\w+|[\w() %$+-]*\(%\w+\))\s*(/\*.*)?$")
 
 
 def is_idempotent(line: str) -> bool:

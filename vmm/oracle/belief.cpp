@@ -20,7 +20,7 @@ constexpr Invariant all[] = {
      "of the "
      "free list; Thread::loan and Thread::source agree with where the pages came from; a mark names the "
      "thread that "
-     "runs.",
+     "runs; no hook is active in user mode.",
      "At each stop where the guest's data is at rest.", file, Basis::rig, everywhere},
     {Inv::i18, "I18", "one stack area for all address spaces", "", "",
      "The root in CR3 leads to the same stack page tables, with the same rights, as the kernel's root, and "
@@ -79,6 +79,13 @@ void check_current(const Scene& s, const CpuView& cpu) {
     }
 }
 
+void check_hook(const Scene& s, const CpuView& cpu) {
+    if (cpu.online && cpu.readable && cpu.regs.user_mode() && cpu.belief.hook_active != 0) {
+        s.judge.report(Inv::i17, {}, fmt::format("hook of {}", cpu.regs.cpu),
+                       fmt::format("{} is in user mode and believes that a hook still runs there.", cpu.regs.cpu));
+    }
+}
+
 void check_free_count(const Scene& s) {
     const std::size_t listed = s.view.free_list.size();
     if (!s.view.free_list_broken && s.view.kernel.free_count != listed) {
@@ -127,7 +134,10 @@ void check_source(const Scene& s) {
     const abi::StackSource source = s.view.thread(t).source;
     const std::uint32_t lent = lent_by_all(s, t);
     std::string but;
-    if (entered && (source == reserve || source == mixed) != (lent > 0)) {
+    // What a pool of all CPUs has added to a reserve has no name of its own.
+    const bool exact = s.policies.repair != abi::Repair::global_pool;
+    if (entered && ((source == reserve || source == mixed) != (lent > 0) || (exact && source == reserve && lent < abi::extra_pages) ||
+                    (exact && source == mixed && lent == abi::extra_pages))) {
         but = fmt::format("{} of its pages came from a reserve", lent);
     } else if (left && source != none) {
         but = "it has given back what it had";
@@ -199,6 +209,7 @@ void check(const Scene& s) {
     }
     for (const CpuView& cpu : s.view.cpus) {
         check_current(s, cpu);
+        check_hook(s, cpu);
     }
     check_free_count(s);
     for (std::uint32_t id = 0; id < s.view.threads.size(); ++id) {

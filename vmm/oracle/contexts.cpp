@@ -65,9 +65,13 @@ std::optional<x86::InterruptFrame> frame_at(const Scene& s, const CpuView& cpu, 
     return walk.mapped() ? s.view.stop->memory.read_as<x86::InterruptFrame>(walk.physical) : std::nullopt;
 }
 
+/// A kernel stack pointer says whose context it is. Where it does not, the thread must be the same: user stacks may lie at the same
+/// addresses. (In the middle of a switch who runs is a matter of where one looks: from another stack, the last thread still does.)
 bool back_at(const Interrupted& was, const CpuView& cpu) {
+    const auto where = locate(was.rsp).where;
+    const bool own = where == StackPointer::Where::thread_stack || where == StackPointer::Where::cpu_stack;
     return cpu.regs.rip == was.rip && cpu.regs.rsp == was.rsp && (cpu.regs.cs & 3) == (was.cs & 3) &&
-           cpu.running == was.thread;
+           (own || cpu.running == was.thread);
 }
 
 /// It cannot come back any more without having been seen.

@@ -105,6 +105,32 @@ TEST(I17, SourceOfPagesThatWereWaitedFor) {
     }
 }
 
+TEST(I17, AHookThatIsOverInUserModeAtTheLatest) {
+    for (const bool left_active : {false, true}) {
+        Rig r;
+        r.boot_to_user();
+        r.enter(r.g.a, Entry::timer);
+        r.g.cpu().hook_active = left_active;
+        r.boundary();
+        EXPECT_CLEAN(r);
+        r.exit(r.g.a);
+        r.leave(r.g.a);
+        EXPECT_EQ(r.fired(Inv::i17), left_active) << r.all();
+    }
+}
+
+TEST(I17, ReserveAndMixedAreNotTheSame) {
+    for (const StackSource told : {StackSource::reserve, StackSource::mixed}) {
+        Rig r({.cache = 0, .free = 0});
+        r.boot_to_user();
+        r.enter(r.g.a, Entry::timer);
+        EXPECT_CLEAN(r);
+        r.g.thread(r.g.a).source = told;
+        r.mark(Mark::enter_done, r.g.a, static_cast<std::uint64_t>(Entry::timer), 0);
+        EXPECT_EQ(r.fired(Inv::i17), told == StackSource::mixed) << r.all();
+    }
+}
+
 TEST(I17, MarkInAnotherThreadsName) {
     Rig r;
     r.boot_to_user();

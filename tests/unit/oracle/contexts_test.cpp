@@ -67,6 +67,30 @@ TEST(I12, AReturnShownBySomebodyElseThanTheStepperCountsToo) {
     }
 }
 
+/// The stack is the next thread's already, and nothing was seen since it was the last one's: on the NMI's own stack the CPU still counts as
+/// running the last one.
+TEST(I12, InTheMiddleOfASwitchToo) {
+    for (const bool scratched : {false, true}) {
+        Rig r;
+        r.boot_to_user();
+        r.enter(r.g.a, Entry::timer);
+        r.mark(Mark::switch_to, r.g.a, r.g.b);
+        r.cpus[0].cr3 = Gpa(r.g.state().kernel_cr3);
+        engine::CpuState back = r.cpus[0];
+        back.rsp = Gva(abi::stack_top(r.g.thread(r.g.b).slot) - 200);
+        r.on_cpu_stack(abi::CpuStack::nmi);
+        const Gva at(abi::cpu_stack_top(0, abi::CpuStack::nmi) - sizeof(x86::InterruptFrame));
+        r.cpus[0].rsp = at;
+        r.g.ram.at<x86::InterruptFrame>(r.g.map_kernel_page(at.value() & ~(abi::page_bytes - 1)) + at.value() % abi::page_bytes) = {back.rip.value(), back.cs, back.rflags, back.rsp.value(), abi::kernel_ds};
+        r.stop(engine::LandedStop{.entry = Entry::nmi, .from_user = false, .exact = true, .detail = ""});
+        r.cpus[0] = back;
+        r.cpus[0].gpr[3] += scratched ? 1 : 0;
+        r.stop(engine::ReturnStop{});
+        EXPECT_EQ(r.fired(Inv::i12), scratched) << r.all();
+        EXPECT_EXAMINED(r, Inv::i12);
+    }
+}
+
 TEST(I12, OnlyTheFirstTimeBackCounts) {
     Rig r;
     r.boot_to_user();
