@@ -23,7 +23,6 @@ bool is_short(const PerCpu* pc) { return pc->reserve.count < boot_params().reser
 }  // namespace
 
 bool take_reserve(PerCpu* pc, Thread* t) {
-    t->source = pc->hands.count == 0 ? StackSource::reserve : StackSource::mixed;
     while (pc->hands.count < extra) {
         const bool pool = policies().repair == Repair::global_pool;
         if (take_from_reserve(pc, t) || (pool && take_from_pool(pc, t))) {
@@ -31,6 +30,7 @@ bool take_reserve(PerCpu* pc, Thread* t) {
         }
         return false;
     }
+    t->source = t->loan == extra ? StackSource::reserve : t->loan == 0 ? StackSource::pool : StackSource::mixed;
     return true;
 }
 

@@ -142,15 +142,13 @@ class Journal:
         self.known = {}
         if not path:
             return
-        lines = Path(path).read_text().splitlines() if Path(path).exists() else []
-        if not lines:
-            Path(path).write_text(json.dumps({"basis": basis}) + "\n")
-        elif json.loads(lines[0]) != {"basis": basis}:
+        text = Path(path).read_text() if Path(path).exists() else ""
+        whole = text[:text.rfind("\n") + 1] or json.dumps({"basis": basis}) + "\n"  # the last line may be cut off
+        first, *lines = whole.splitlines()
+        if json.loads(first) != {"basis": basis}:
             raise ValueError(f"{path} was written for another guest, program or set of trials; name a new file")
-        for line in lines[1:]:
-            if line.endswith("}"):  # the last one may be cut off
-                record = json.loads(line)
-                self.known[record["name"]] = record
+        Path(path).write_text(whole)
+        self.known = {record["name"]: record for record in map(json.loads, lines)}
 
     def recall(self, mutant: Mutant) -> bool:
         record = self.known.get(mutant.name)

@@ -134,11 +134,11 @@ void check_source(const Scene& s) {
     const abi::StackSource source = s.view.thread(t).source;
     const std::uint32_t lent = lent_by_all(s, t);
     std::string but;
-    // What a pool of all CPUs has added to a reserve has no name of its own.
-    const bool exact = s.policies.repair != abi::Repair::global_pool;
-    if (entered && ((source == reserve || source == mixed) != (lent > 0) || (exact && source == reserve && lent < abi::extra_pages) ||
-                    (exact && source == mixed && lent == abi::extra_pages))) {
+    const bool agrees = source == reserve ? lent == abi::extra_pages : source == mixed ? lent > 0 && lent < abi::extra_pages : lent == 0;
+    if (entered && !agrees) {
         but = fmt::format("{} of its pages came from a reserve", lent);
+    } else if (entered && s.view.thread(t).pend != 0 && source != none) {
+        but = "it has to wait for its pages";
     } else if (left && source != none) {
         but = "it has given back what it had";
     } else if (waited && s.view.thread(t).pend == 0 && source != abi::StackSource::wait && source != pool) {

@@ -91,6 +91,18 @@ TEST(I17, SourceThatOutlivesThePages) {
     }
 }
 
+TEST(I17, SourceOfPagesThatAreStillToCome) {
+    for (const StackSource told : {StackSource::none, StackSource::cache}) {
+        Rig r({.cache = 0, .free = 0});
+        r.boot_to_user();
+        r.enter(r.g.a, Entry::syscall64);
+        EXPECT_CLEAN(r);
+        r.g.thread(r.g.a).source = told;
+        r.mark(Mark::enter_done, r.g.a, static_cast<std::uint64_t>(Entry::syscall64), 1);
+        EXPECT_EQ(r.fired(Inv::i17), told != StackSource::none) << r.all();
+    }
+}
+
 TEST(I17, SourceOfPagesThatWereWaitedFor) {
     for (const StackSource told : {StackSource::wait, StackSource::pool, StackSource::cache, StackSource::none}) {
         Rig r({.cache = 0, .free = 0});
