@@ -109,7 +109,7 @@ void top_to_reserve(PerCpu* pc, const Thread* t) {
     given(t, StackSource::reserve, pfn);
 }
 
-bool top_fits_cache(PerCpu* pc, const Thread* t) {
+bool try_top_to_cache(PerCpu* pc, const Thread* t) {
     const bool home = policies().return_to == abi::ReturnTo::origin && state()->percpu[t->origin_cpu]->online != 0;
     PerCpu* to = home ? state()->percpu[t->origin_cpu] : pc;
     const CacheGuard guard(to);
@@ -124,7 +124,7 @@ bool top_fits_cache(PerCpu* pc, const Thread* t) {
 }
 
 void top_to_cache(PerCpu* pc, const Thread* t) {
-    if (!top_fits_cache(pc, t)) {
+    if (!try_top_to_cache(pc, t)) {
         const u32 pfn = top(pc->hands);
         top_to_buddy(pc);
         given(t, StackSource::buddy, pfn);

@@ -38,7 +38,7 @@ void take_frame(PerCpu* pc, const Thread* t, u32 pfn, StackSource source);
 /// The uppermost page of the hands goes somewhere.
 void top_to_reserve(PerCpu* pc, const Thread* t);
 void top_to_cache(PerCpu* pc, const Thread* t);  ///< or to the allocator when the cache is full, which may wake whoever waits for pages
-bool top_fits_cache(PerCpu* pc, const Thread* t);  ///< false, and it stays, when the cache is full
+bool try_top_to_cache(PerCpu* pc, const Thread* t);  ///< false, and it stays in the hands, when the cache is full
 void top_to_pool(PerCpu* pc, const Thread* t);
 void top_to_buddy(PerCpu* pc);
 void top_to_grant(PerCpu* pc, Thread* waiter);

@@ -63,7 +63,7 @@ bool funded(PerCpu* pc, Thread* t) {
         t->source = StackSource::wait;
         return true;
     }
-    while (pc->hands.count > 0 && top_fits_cache(pc, t)) {
+    while (pc->hands.count > 0 && try_top_to_cache(pc, t)) {
     }
     return false;
 }
@@ -115,7 +115,7 @@ bool wait_in_queue(Thread* t) {
             line_up(t);
             block_current(nullptr, WaitKind::pages, 0);
         }
-        hands_to_cache(pc, t);
+        hands_to_cache(pc, t);  // what is left in them is freed now
         write_once(pc->hook_active, 0u);
         collect_pages(pc);
         schedule();

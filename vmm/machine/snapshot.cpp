@@ -8,13 +8,13 @@
 #include <cstring>
 
 #include "vmm/base/bytes.hpp"
+#include "vmm/x86/descriptors.hpp"
 #include "vmm/x86/paging.hpp"
 
 namespace stackrig::machine {
 namespace {
 
 constexpr kvm::SlotId ram_slot{0};
-constexpr std::uint64_t cr4_pge = 1u << 7;
 
 using Page = std::array<std::byte, page_size>;
 
@@ -174,7 +174,7 @@ Result<void> Snapshots::flush_translations() {
         kvm::Vcpu& vcpu = machine_.vcpu(CpuId{i});
         STACKRIG_TRY(vcpu.abandon_pending());
         STACKRIG_TRY_ASSIGN(kvm::Sregs sregs, vcpu.sregs());
-        sregs.cr4 ^= cr4_pge;
+        sregs.cr4 ^= x86::cr4::pge;
         STACKRIG_TRY(vcpu.set_sregs(sregs));  // restore() sets the right ones
     }
     return {};

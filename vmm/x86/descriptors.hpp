@@ -30,6 +30,11 @@ inline constexpr std::uint64_t wp = 1u << 16;
 inline constexpr std::uint64_t pg = 1u << 31;
 }  // namespace cr0
 
+/// CR4 (SDM 3A 2.5).
+namespace cr4 {
+inline constexpr std::uint64_t pge = 1u << 7;
+}  // namespace cr4
+
 /// IA32_EFER (SDM 3A 2.2.1).
 namespace efer {
 inline constexpr std::uint64_t sce = 1u << 0;
