@@ -35,6 +35,11 @@ NEEDS_SOMETHING_BROKEN = {
     "NONDET: a counterexample did not replay {} of {} times",
     '"{}", run from a snapshot, gave trace {:016x} after {} stops; run from boot in a fresh VM, {:016x} after {}: the rig is not deterministic',
     "the boundary at {} was not restored exactly: {}",
+    # a run that the rig cannot make
+    "BROKEN OFF {}, seed {}, round {}: {}",
+    "{} visit{} broken off by an error of the rig, and counted as an alarm each where a tally is kept; see above",
+    "{} visits in this soak were broken off, so the rest would be no better",
+    ", then {} {} stops later",
     # a KVM that differs from every one at hand
     "the host ran over a boundary behind {}: it cannot step exactly",
     "KVM_CAP_READONLY_MEM is absent",

@@ -25,6 +25,7 @@ constexpr std::chrono::seconds patience{1200};
 // Of one scenario in one round. Walking its trunk costs as much as thousands of runs.
 constexpr std::uint64_t fewest_in_visit = 200;
 constexpr std::uint64_t most_in_visit = 20'000;
+constexpr std::uint64_t most_broken = 10;
 
 /// Whether the scheme under test is one that has to be clean: fixed stacks, or all repairs.
 bool must_be_clean(const scenario::Scenario& scenario) {
@@ -110,7 +111,7 @@ class Soak {
             return leave_out(visit, answer.error().text);
         }
         if (!answer) {
-            return fail(answer.error().kind, fmt::format("{}, seed {}, round {}: {}", title, options_.seed, visit.round, answer.error().text));
+            return break_off(visit, answer.error().text);
         }
         STACKRIG_TRY_ASSIGN(const SweepResult result, report::sweep_from_json(*answer));
         const std::lock_guard lock(mutex_);
@@ -137,6 +138,18 @@ class Soak {
         const std::lock_guard lock(mutex_);
         left_out_.insert(why);
         return tally_.note(visit.index, {});
+    }
+
+    /// A visit that the rig could not make to its end. The others are worth having all the same.
+    Result<void> break_off(const Visit& visit, const std::string& why) {
+        const std::lock_guard lock(mutex_);
+        ++broken_;
+        fmt::print("BROKEN OFF {}, seed {}, round {}: {}\n", visit.source->scenario.title(), options_.seed, visit.round, why);
+        std::fflush(stdout);
+        if (broken_ == most_broken) {
+            return fail(ErrorKind::rig, fmt::format("{} visits in this soak were broken off, so the rest would be no better", broken_));
+        }
+        return tally_.note(visit.index, {.alarms = 1});
     }
 
     /// What the scenario itself says of its run may well be false in another one: only the invariants hold in each.
@@ -172,13 +185,16 @@ class Soak {
                    runs_, options_.seed, first_, first_ + rounds_ - (rounds_ == 0 ? 0 : 1), alarms_, alarms_ == 1 ? "" : "s", cell_.executed, cell_.rejoined, cell_.off_schedule,
                    cell_.incomplete, cell_.host_skipped, predicates_, stops_, seconds(), static_cast<double>(runs_) / seconds(), options_.jobs,
                    options_.jobs == 1 ? "" : "s", options_.seed, first_ + rounds_);
+        if (broken_ != 0) {
+            fmt::print("  {} visit{} broken off by an error of the rig, and counted as an alarm each where a tally is kept; see above\n", broken_, broken_ == 1 ? "" : "s");
+        }
         for (const std::string& why : left_out_) {
             fmt::print("  left out: {}\n", why);
         }
         if (tally_.kept()) {
             fmt::print("{}: {} runs with seed {} in all, {} alarms\n", options_.tally, tally_.total().runs, options_.seed, tally_.total().alarms);
         }
-        return alarms_ == 0 ? 0 : 1;
+        return broken_ != 0 ? exit_host : alarms_ == 0 ? 0 : 1;
     }
 
     const SoakOptions& options_;
@@ -193,6 +209,7 @@ class Soak {
     std::uint64_t stops_ = 0;
     std::uint64_t alarms_ = 0;
     std::uint64_t predicates_ = 0;
+    std::uint64_t broken_ = 0;  ///< visits
     explore::Cell cell_;
     std::set<std::string> left_out_;
     SoakTally tally_;

@@ -97,6 +97,9 @@ std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const
     if (event.kind == EventKind::int3 && !boundary.user_mode && cpu.regs.rsp < abi::direct_map_base) {
         return "RSP is the user's still, or again: INT3 has no stack of its own, and no kernel puts one into such code (noinstr)";
     }
+    if (event.kind == EventKind::int3 && boundary.rip == trunk_->bench().guest.find("asm_exc_int3")) {
+        return std::string(machine::int3_in_its_handler);
+    }
     if (event.kind == EventKind::nmi && cpu.events.nmi.masked == 0 && handles(boundary, abi::CpuStack::nmi, "asm_exc_nmi")) {
         return "an NMI is being handled, and the IRET of another event has unmasked NMIs: Linux's entry code copes with a second one, the guest's does not";
     }
@@ -204,8 +207,16 @@ Result<void> Sweep::apply(const Boundary& from, const engine::Decision& decision
 
 Result<Showing::How> Sweep::place(const Boundary& from, std::size_t index, std::vector<engine::Decision> decisions,
                                   const std::optional<Second>& second, Cell& cell, SweepResult& result) {
-    STACKRIG_TRY(apply(from, decisions.back()));
-    STACKRIG_TRY_ASSIGN(Showing ended, branch(second, result));
+    auto tried = [&]() -> Result<Showing> {
+        STACKRIG_TRY(apply(from, decisions.back()));
+        return branch(second, result);
+    }();
+    if (!tried) {
+        return fail(tried.error().kind, fmt::format("\"{}\"{}: {}", scenario::render(decisions.back(), trunk_->names()),
+                                                    second ? fmt::format(", then {} {} stops later", second->event.text, second->stops_before) : "",
+                                                    tried.error().text));
+    }
+    Showing& ended = *tried;
     const Showing::How how = ended.how;
     Sweep::count(ended, cell);
     result.map.note(index, row_of(decisions), fate_of(how));

@@ -128,6 +128,12 @@ Result<std::optional<std::string>> refusal(Machine& machine, CpuId cpu, Delivery
     kvm::Vcpu& vcpu = machine.vcpu(cpu);
     STACKRIG_TRY_ASSIGN(const kvm::Regs regs, vcpu.regs());
     STACKRIG_TRY_ASSIGN(const kvm::Events events, vcpu.events());
+    if (how == Delivery::int3) {
+        STACKRIG_TRY_ASSIGN(const Gva handler, idt_handler(machine, cpu, x86::vectors::bp));
+        if (handler == Gva(regs.rip)) {
+            return std::string(int3_in_its_handler);
+        }
+    }
     return refusal(how, regs.rflags, events);
 }
 

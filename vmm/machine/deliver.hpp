@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "vmm/base/result.hpp"
 #include "vmm/base/types.hpp"
@@ -36,6 +37,10 @@ struct Landing {
     bool late = false;
     std::string detail;  ///< what differs; empty when exact
 };
+
+/// Why an INT3 cannot be laid over the first instruction of the handler of #BP.
+inline constexpr std::string_view int3_in_its_handler =
+    "it is the first instruction of #BP's own handler, which an INT3 there would send to itself for ever";
 
 /// Why an event cannot be delivered to a CPU in this state, or nothing. `events.interrupt.shadow` as KVM reports it.
 [[nodiscard]] std::optional<std::string> refusal(Delivery how, std::uint64_t rflags, const kvm::Events& events);

@@ -6,6 +6,7 @@
 #include "tests/kvm/explore/workload.hpp"
 #include "vmm/explore/replay.hpp"
 #include "vmm/explore/sweep.hpp"
+#include "vmm/machine/deliver.hpp"
 #include "vmm/scenario/sentence.hpp"
 
 namespace stackrig::explore {
@@ -318,6 +319,18 @@ TEST_F(SweepTest, WhereAnEventIsNotApplicableTheReasonIsCounted) {
     const SweepResult trapped = must(breakpoint->run(boundary_where(*breakpoint, [&](const Boundary& b) { return b.rip == gap; }), 1));
     EXPECT_EQ(total(trapped, "bp").not_applicable,
               (std::map<std::string, std::uint64_t>{{"RSP is the user's still, or again: INT3 has no stack of its own, and no kernel puts one into such code (noinstr)", 1}}));
+    const auto traps = sweep_of(scenario(R"(
+[threads.A]
+program = ["int3", "spin"]
+[run]
+schedule = ["run"]
+[explore]
+sweep = { events = ["bp"] }
+)"));
+    const Gva first = *guest->find("asm_exc_int3");
+    const std::uint64_t at_first = boundary_where(*traps, [&](const Boundary& b) { return b.rip == first; });
+    EXPECT_EQ(total(must(traps->run(at_first, 1)), "bp").not_applicable, (std::map<std::string, std::uint64_t>{{std::string(machine::int3_in_its_handler), 1}}));
+    EXPECT_EQ(total(must(traps->run(at_first + 1, 1)), "bp").executed, 1u);
     const auto in_handler = sweep_of(scenario(R"(
 [guest]
 repair = "proposed"

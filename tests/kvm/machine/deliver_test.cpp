@@ -182,6 +182,16 @@ TEST_F(DeliverTest, ABreakpointTrapReturnsToTheInstructionUnderIt) {
     EXPECT_EQ(must(guest.vcpu().regs()).rcx, 5u) << "the string instruction has not begun";
 }
 
+TEST_F(DeliverTest, NoBreakpointTrapIsLaidOverItsOwnHandler) {
+    StepsGuest guest;
+    guest.run_to("kernel_rep");
+    EXPECT_EQ(must(machine::refusal(guest.machine(), cpu0, Delivery::int3)), std::nullopt);
+    EXPECT_TRUE(must(machine::deliver(guest.machine(), cpu0, {.how = Delivery::int3}, ample)).exact);
+    EXPECT_EQ(must(machine::refusal(guest.machine(), cpu0, Delivery::int3)),
+              "it is the first instruction of #BP's own handler, which an INT3 there would send to itself for ever");
+    EXPECT_EQ(must(machine::refusal(guest.machine(), cpu0, Delivery::nmi)), std::nullopt);
+}
+
 TEST_F(DeliverTest, ASecondEventLandsOnTheFirstOnesHandler) {
     StepsGuest guest;
     guest.run_to("kernel_interruptible");
