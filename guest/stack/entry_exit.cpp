@@ -176,6 +176,7 @@ bool fund_cpu(PerCpu* pc) {
 
 void drain_cpu(PerCpu* pc) {
     PerCpu* here = this_cpu();
+    const IrqSave irqs;  // as in fund_cpu()
     const Hook hook(here);
     FrameStash* const stashes[] = {&pc->reserve, &pc->cache};
     for (FrameStash* stash : stashes) {
