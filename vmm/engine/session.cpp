@@ -304,6 +304,9 @@ Result<void> Session::arm() {
 bool Session::is_place(Gva address) const { return contains(now_.places, address) || contains(look_addresses_, address); }
 
 Result<void> Session::go() {
+    if (foresight_) {
+        return go_as_foreseen();
+    }
     if (checks_every_instruction()) {
         return step();
     }
@@ -324,7 +327,27 @@ Result<void> Session::go() {
     }
     breakpoints_.set_arrival(now_.arrival);
     STACKRIG_TRY_ASSIGN(const machine::BreakpointStop stop, breakpoints_.run(now_.active, options_.patience));
-    const bool stood = stop.hit && now_.arrival.news(*stop.hit);  // nothing was executed
+    return on_stop(stop, stop.hit && now_.arrival.news(*stop.hit));
+}
+
+/// The entry that takes the event. A breakpoint over its handler is for a CPU that stands there.
+Result<void> Session::go_as_foreseen() {
+    if (breakpoints_.addresses().contains(foresight_->handler)) {
+        end(RunEnd::broken, "an event is on its way still");
+        return {};
+    }
+    STACKRIG_TRY(machine::scrub(*machine_, *foresight_));
+    STACKRIG_TRY_ASSIGN(const machine::BreakpointStop stop, breakpoints_.run_into_event(now_.active, options_.patience));
+    if (!machine::came_true(*machine_, *foresight_)) {
+        end(RunEnd::broken, "the event did not land as foreseen");
+        return {};
+    }
+    foresight_.reset();
+    return on_stop(stop, false);
+}
+
+/// `stood`: nothing was executed.
+Result<void> Session::on_stop(const machine::BreakpointStop& stop, bool stood) {
     now_.arrival = breakpoints_.arrival();
     now_.fresh = now_.fresh || !stood;
     if (!stop.hit) {
@@ -400,6 +423,7 @@ Result<void> Session::step_over() {
 
 Result<void> Session::restore(const State& state) {
     now_ = state;
+    foresight_.reset();
     return stepping() ? Result<void>{} : arm();
 }
 

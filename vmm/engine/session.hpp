@@ -10,6 +10,7 @@
 #include "vmm/engine/trace.hpp"
 #include "vmm/engine/tracker.hpp"
 #include "vmm/machine/breakpoints.hpp"
+#include "vmm/machine/foresee.hpp"
 #include "vmm/machine/machine.hpp"
 #include "vmm/machine/stepper.hpp"
 
@@ -79,6 +80,11 @@ class Session {
     [[nodiscard]] Result<std::optional<std::string>> refusal(const Event& event);
     /// Puts an event here, as a decision would. Poised, and not refused.
     [[nodiscard]] Result<void> inject_here(const Event& event);
+    /// The same without stopping at the handler's first instruction, for whoever goes on by poise() and go(): the landing is shown as it
+    /// will be, and the next go() proves it. False: nothing was done, since only inject_here() can tell where the event will land.
+    [[nodiscard]] Result<bool> inject_foreseen(const Event& event);
+    /// Whether such a landing is not proved, yet or, once the run is over, at all: then the run must be made again with inject_here().
+    [[nodiscard]] bool unproved() const { return foresight_.has_value(); }
 
     /// From here on this allocation fails too, as by a decision of the plan. Part of the state.
     void fail_allocation(const FailAllocation& failure) { now_.failures.push_back(failure); }
@@ -127,6 +133,7 @@ class Session {
     Result<void> show(StopCause cause, std::optional<Gva> breakpoint = std::nullopt);
     Result<void> show_as_read(StopCause cause, std::optional<Gva> breakpoint = std::nullopt);
     Result<void> refresh();
+    Result<void> on_stop(const machine::BreakpointStop& stop, bool stood);
     Result<bool> show_return();
     [[nodiscard]] Stop last_stop() const;
     [[nodiscard]] const CpuState& here() const { return now_.cpus[now_.active.value()]; }
@@ -138,6 +145,8 @@ class Session {
     Result<void> inject_native(const Event& event, CpuId cpu);
     Result<void> steer_thread(const Event& event, ThreadIndex thread);
     Result<void> deliver(const Event& event);
+    Result<void> note_landing(const Event& event, const CpuState& from, const machine::Landing& landing);
+    Result<void> go_as_foreseen();
     [[nodiscard]] std::optional<std::size_t> arrive();
     Result<void> take(std::size_t decision);
     [[nodiscard]] bool fails_by_decision(std::uint32_t thread);
@@ -154,6 +163,7 @@ class Session {
     Step boot_step_;
     std::optional<Tracker> looker_;  // for RunOptions::look_at, independent of the steps
     std::vector<Gva> look_addresses_;
+    std::optional<machine::Foresight> foresight_;
     State now_;
 };
 

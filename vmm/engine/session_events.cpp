@@ -18,18 +18,52 @@ bool in_user_code(Gva address) { return address.value() < abi::kernel_map_base; 
 
 Result<void> Session::deliver(const Event& event) {
     STACKRIG_TRY(refresh());
-    const bool from_user = here().user_mode();
-    const bool irqs_on = here().irqs_on();
-    const Return back{here().rip, here().rsp};
+    const CpuState from = here();
     STACKRIG_TRY_ASSIGN(const machine::Landing landing, machine::deliver(*machine_, now_.active, native(event), options_.patience));
+    STACKRIG_TRY(refresh());
+    return note_landing(event, from, landing);
+}
+
+/// The CPU's registers are those at the handler's first instruction.
+Result<void> Session::note_landing(const Event& event, const CpuState& from, const machine::Landing& landing) {
     now_.fresh = true;
     now_.arrival = {};
     now_.outcome.events.push_back({event.text, landing.boundary, landing.exact, landing.detail});
-    if (!from_user && landing.exact) {
-        now_.returns.push_back(back);
+    if (!from.user_mode() && landing.exact) {
+        now_.returns.push_back({from.rip, from.rsp});
         STACKRIG_TRY(stepping() ? Result<void>{} : arm());
     }
-    return show(LandedStop{entry_of(event), from_user, landing.exact, landing.detail, irqs_on});
+    return show_as_read(LandedStop{entry_of(event), from.user_mode(), landing.exact, landing.detail, from.irqs_on()});
+}
+
+Result<bool> Session::inject_foreseen(const Event& event) {
+    const bool irq_waits = !now_.pending_irqs[now_.active.value()].empty();
+    if (checks_every_instruction() || decides_in_user_mode() || irq_waits || event.kind == EventKind::async_page_fault) {
+        return false;
+    }
+    STACKRIG_TRY(refresh());
+    STACKRIG_TRY_ASSIGN(const auto why_not, refusal(event));
+    if (why_not) {
+        return false;
+    }
+    STACKRIG_TRY_ASSIGN(foresight_, machine::foresee(*machine_, now_.active, native(event)));
+    if (!foresight_) {
+        return false;
+    }
+    if (event.need_resched) {
+        now_.tracker.want_resched();
+    }
+    STACKRIG_TRY(machine::queue_foreseen(*machine_, now_.active, native(event), *foresight_));
+    const CpuState from = here();
+    CpuState& cpu = now_.cpus[now_.active.value()];
+    cpu.rip = foresight_->handler;
+    cpu.rsp = foresight_->rsp;
+    cpu.gpr[7] = foresight_->rsp.value();
+    cpu.rflags = foresight_->rflags;
+    cpu.cs = foresight_->cs;
+    cpu.nmi_masked = cpu.nmi_masked || foresight_->nmi_masked;
+    STACKRIG_TRY(note_landing(event, from, {.boundary = foresight_->boundary, .handler = foresight_->handler, .exact = true, .detail = {}}));
+    return true;
 }
 
 Result<void> Session::inject(const Inject& step) {
@@ -122,6 +156,10 @@ std::optional<std::size_t> Session::arrive() {
 Result<void> Session::take(std::size_t decision) {
     const Event& event = std::get<InjectAt>(plan_.decisions[decision].what).event;
     now_.taken[decision] = true;
+    if (unproved()) {
+        end(RunEnd::broken, "an event is on its way still");
+        return {};
+    }
     STACKRIG_TRY_ASSIGN(const auto why_not, refusal(event));
     if (why_not) {
         end(RunEnd::undeliverable, fmt::format("\"{}\" cannot be done: at {} {}", plan_.decisions[decision].text,

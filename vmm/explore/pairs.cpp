@@ -79,7 +79,8 @@ Result<Sweep::Way> Sweep::walk_on(std::size_t index, const Placement& first) {
         (void)visits_.note(trunk[visited_].thread, trunk[visited_].rip);
     }
     Visits visits = visits_;
-    STACKRIG_TRY(apply(trunk[index], first.decision));
+    STACKRIG_TRY(restore(trunk[index]));
+    STACKRIG_TRY(apply(first.decision));
     engine::Session& session = trunk_->session();
     // A failing allocation is decided where it is asked for: there the run still stands on the trunk.
     bool on_trunk = std::holds_alternative<engine::FailAllocation>(first.decision.what);

@@ -196,8 +196,7 @@ std::optional<engine::FailAllocation> Sweep::asked_here(const Boundary& here, co
     return failure;
 }
 
-Result<void> Sweep::apply(const Boundary& from, const engine::Decision& decision) {
-    STACKRIG_TRY(restore(from));
+Result<void> Sweep::apply(const engine::Decision& decision) {
     if (const auto* inject = std::get_if<engine::InjectAt>(&decision.what)) {
         return trunk_->session().inject_here(inject->event);
     }
@@ -205,12 +204,32 @@ Result<void> Sweep::apply(const Boundary& from, const engine::Decision& decision
     return {};
 }
 
+/// The branch of one decision, from its boundary on. An event's landing is foreseen where that can be; of a branch that did not prove it
+/// nothing counts.
+Result<Showing> Sweep::follow(const Boundary& from, const engine::Decision& decision, const std::optional<Second>& second, SweepResult& result) {
+    STACKRIG_TRY(restore(from));
+    const auto* inject = std::get_if<engine::InjectAt>(&decision.what);
+    bool foreseen = false;
+    if (inject != nullptr && !second) {
+        STACKRIG_TRY_ASSIGN(foreseen, trunk_->session().inject_foreseen(inject->event));
+    }
+    if (foreseen) {
+        const std::uint64_t stops = result.stops;
+        STACKRIG_TRY_ASSIGN(Showing ended, branch(std::nullopt, result));
+        if (!trunk_->session().unproved()) {
+            return ended;
+        }
+        result.stops = stops;
+        STACKRIG_TRY(restore(from));
+    }
+    STACKRIG_TRY(apply(decision));
+    return branch(second, result);
+}
+
 Result<Showing::How> Sweep::place(const Boundary& from, std::size_t index, std::vector<engine::Decision> decisions,
                                   const std::optional<Second>& second, Cell& cell, SweepResult& result) {
-    auto tried = [&]() -> Result<Showing> {
-        STACKRIG_TRY(apply(from, decisions.back()));
-        return branch(second, result);
-    }();
+    auto tried = follow(from, decisions.back(), second, result);
+    ++result.runs;
     if (!tried) {
         return fail(tried.error().kind, fmt::format("\"{}\"{}: {}", scenario::render(decisions.back(), trunk_->names()),
                                                     second ? fmt::format(", then {} {} stops later", second->event.text, second->stops_before) : "",
@@ -242,7 +261,6 @@ Result<void> Sweep::restore(const Boundary& boundary) {
 /// Where the event has been delivered: to the end, or until the trunk is rejoined.
 Result<Showing> Sweep::branch(std::optional<Second> second, SweepResult& result) {
     engine::Session& session = trunk_->session();
-    ++result.runs;
     const std::uint64_t before = session.state().outcome.stops;
     std::uint64_t compared = before;
     const auto landed_late = [&session] {

@@ -66,7 +66,7 @@ class Sweep {
     [[nodiscard]] std::vector<Placement> placements(const Boundary& here, const Boundary* next, const std::string& after, SweepResult& result) const;
     [[nodiscard]] std::optional<engine::FailAllocation> asked_here(const Boundary& here, const Boundary* next) const;
     [[nodiscard]] std::map<std::string, Cell>& cells_at(const Boundary& boundary, SweepResult& result) const;
-    [[nodiscard]] Result<void> apply(const Boundary& from, const engine::Decision& decision);
+    [[nodiscard]] Result<void> apply(const engine::Decision& decision);
     /// From `from`, on the trunk or behind `index` of it, the last of `decisions`; the others have been taken on the way there.
     [[nodiscard]] Result<Showing::How> place(const Boundary& from, std::size_t index, std::vector<engine::Decision> decisions,
                                              const std::optional<Second>& second, Cell& cell, SweepResult& result);
@@ -74,6 +74,7 @@ class Sweep {
     [[nodiscard]] std::optional<std::string> not_applicable(const Boundary& boundary, const engine::Event& event) const;
     [[nodiscard]] bool handles(const Boundary& boundary, abi::CpuStack stack, const std::string& handler) const;
     [[nodiscard]] Result<void> restore(const Boundary& boundary);
+    [[nodiscard]] Result<Showing> follow(const Boundary& from, const engine::Decision& decision, const std::optional<Second>& second, SweepResult& result);
     [[nodiscard]] Result<Showing> branch(std::optional<Second> second, SweepResult& result);
     [[nodiscard]] Result<void> repeat(const std::vector<engine::Decision>& decisions);
     static void count(const Showing& ended, Cell& cell);

@@ -55,10 +55,9 @@ Result<std::optional<kvm::Exit>> Breakpoints::step_off(CpuId cpu, std::chrono::m
 Result<BreakpointStop> Breakpoints::run(CpuId cpu, std::chrono::milliseconds budget) {
     kvm::Vcpu& vcpu = machine_.vcpu(cpu);
     if (addresses_.empty()) {
-        STACKRIG_TRY_ASSIGN(kvm::Exit exit, vcpu.run(budget));
-        return BreakpointStop{std::move(exit), std::nullopt};
+        return enter(cpu, budget);
     }
-    STACKRIG_TRY_ASSIGN(kvm::Regs regs, vcpu.regs());
+    STACKRIG_TRY_ASSIGN(const kvm::Regs regs, vcpu.regs());
     const Gva start(regs.rip);
     const bool unseen = arrival_.news(start);
     arrival_ = {};
@@ -72,9 +71,22 @@ Result<BreakpointStop> Breakpoints::run(CpuId cpu, std::chrono::milliseconds bud
             return BreakpointStop{std::move(*on_the_way), std::nullopt};
         }
     }
+    return enter(cpu, budget);
+}
+
+Result<BreakpointStop> Breakpoints::run_into_event(CpuId cpu, std::chrono::milliseconds budget) {
+    arrival_ = {};
+    return enter(cpu, budget);
+}
+
+Result<BreakpointStop> Breakpoints::enter(CpuId cpu, std::chrono::milliseconds budget) {
+    kvm::Vcpu& vcpu = machine_.vcpu(cpu);
     STACKRIG_TRY_ASSIGN(kvm::Exit exit, vcpu.run(budget));
+    if (addresses_.empty()) {
+        return BreakpointStop{std::move(exit), std::nullopt};
+    }
     if (std::holds_alternative<kvm::Hlt>(exit)) {
-        STACKRIG_TRY_ASSIGN(regs, vcpu.regs());
+        STACKRIG_TRY_ASSIGN(kvm::Regs regs, vcpu.regs());
         const Gva address(regs.rip - 1);
         if (addresses_.contains(address)) {
             regs.rip = address.value();

@@ -41,6 +41,9 @@ class Breakpoints {
     /// last, is stepped off, not hit again; one that an exit of the run before happened to end at (the
     /// instruction behind an OUT) is hit.
     [[nodiscard]] Result<BreakpointStop> run(CpuId cpu, std::chrono::milliseconds budget);
+    /// The same where an event is queued that the CPU takes before anything else: a breakpoint at RIP is left behind, and hit when the
+    /// handler returns to it.
+    [[nodiscard]] Result<BreakpointStop> run_into_event(CpuId cpu, std::chrono::milliseconds budget);
 
     [[nodiscard]] const std::set<Gva>& addresses() const { return addresses_; }
     /// For whoever moves the CPU by other means than run(): a snapshot restored, an instruction stepped.
@@ -50,6 +53,7 @@ class Breakpoints {
   private:
     [[nodiscard]] Result<void> remember(const kvm::Vcpu& vcpu, const kvm::Exit& exit,
                                         std::optional<Gva> left_from);
+    [[nodiscard]] Result<BreakpointStop> enter(CpuId cpu, std::chrono::milliseconds budget);
     [[nodiscard]] Result<std::optional<kvm::Exit>> step_off(CpuId cpu, std::chrono::milliseconds budget);
 
     Machine& machine_;

@@ -14,15 +14,6 @@ namespace {
 
 using x86::InterruptFrame;
 
-Vector vector_of(const NativeEvent& event) {
-    switch (event.how) {
-        case Delivery::nmi: return x86::vectors::nmi;
-        case Delivery::int3: return x86::vectors::bp;
-        case Delivery::machine_check: return x86::vectors::mc;
-        default: return event.vector;
-    }
-}
-
 Result<void> queue_exception(kvm::Vcpu& vcpu, const NativeEvent& event) {
     if (event.cr2) {
         STACKRIG_TRY_ASSIGN(kvm::Sregs sregs, vcpu.sregs());
@@ -35,20 +26,6 @@ Result<void> queue_exception(kvm::Vcpu& vcpu, const NativeEvent& event) {
     events.exception.has_error_code = event.error_code ? 1 : 0;
     events.exception.error_code = event.error_code.value_or(0);
     return vcpu.set_events(events);
-}
-
-Result<void> queue(Machine& machine, CpuId cpu, const NativeEvent& event) {
-    kvm::Vcpu& vcpu = machine.vcpu(cpu);
-    switch (event.how) {
-        case Delivery::interrupt: return vcpu.inject_interrupt(event.vector);
-        case Delivery::nmi: return vcpu.inject_nmi();
-        case Delivery::machine_check:
-            return vcpu.inject_mce({.status = x86::mca::status_val | x86::mca::status_uc | x86::mca::status_en,
-                                    .mcg_status = x86::mca::mcg_ripv | x86::mca::mcg_mcip});
-        case Delivery::exception: return queue_exception(vcpu, event);
-        case Delivery::int3: break;  // it is in the code
-    }
-    return {};
 }
 
 /// A HLT over the handler's first byte for as long as this lives.
@@ -106,6 +83,29 @@ Result<Gva> held_back_until(Machine& machine, CpuId cpu, Gva boundary) {
 }
 
 }  // namespace
+
+Vector vector_of(const NativeEvent& event) {
+    switch (event.how) {
+        case Delivery::nmi: return x86::vectors::nmi;
+        case Delivery::int3: return x86::vectors::bp;
+        case Delivery::machine_check: return x86::vectors::mc;
+        default: return event.vector;
+    }
+}
+
+Result<void> queue(Machine& machine, CpuId cpu, const NativeEvent& event) {
+    kvm::Vcpu& vcpu = machine.vcpu(cpu);
+    switch (event.how) {
+        case Delivery::interrupt: return vcpu.inject_interrupt(event.vector);
+        case Delivery::nmi: return vcpu.inject_nmi();
+        case Delivery::machine_check:
+            return vcpu.inject_mce({.status = x86::mca::status_val | x86::mca::status_uc | x86::mca::status_en,
+                                    .mcg_status = x86::mca::mcg_ripv | x86::mca::mcg_mcip});
+        case Delivery::exception: return queue_exception(vcpu, event);
+        case Delivery::int3: break;  // it is in the code
+    }
+    return {};
+}
 
 std::optional<std::string> refusal(Delivery how, std::uint64_t rflags, const kvm::Events& events) {
     const std::uint8_t shadow = events.interrupt.shadow;

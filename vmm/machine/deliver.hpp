@@ -47,6 +47,10 @@ inline constexpr std::string_view int3_in_its_handler =
 /// The same, of a CPU as it stands.
 [[nodiscard]] Result<std::optional<std::string>> refusal(Machine& machine, CpuId cpu, Delivery how);
 
+[[nodiscard]] Vector vector_of(const NativeEvent& event);
+/// Hands the event to KVM, which delivers it at the next entry. An INT3 is not handed over: it is in the code.
+[[nodiscard]] Result<void> queue(Machine& machine, CpuId cpu, const NativeEvent& event);
+
 /// Delivers and runs up to the handler's first instruction. Errors: rig or host when the handler is never reached within
 /// `budget` or something else happens first; the text says what. One event per boundary: an NMI queued together with an
 /// exception would be held back until the handler's IRET. The next event can be delivered where this leaves the CPU.

@@ -39,7 +39,7 @@ Result<std::vector<Found>> entries_of(Machine& machine, CpuId cpu, const kvm::Sr
 
 }  // namespace
 
-Result<Gva> idt_handler(Machine& machine, CpuId cpu, Vector vector) {
+Result<x86::Gate> idt_gate(Machine& machine, CpuId cpu, Vector vector) {
     STACKRIG_TRY_ASSIGN(const kvm::Sregs sregs, machine.vcpu(cpu).sregs());
     const std::uint64_t offset = vector.value() * sizeof(x86::Gate);
     const AddressSpace space(machine.clean_memory(), sregs);
@@ -47,6 +47,11 @@ Result<Gva> idt_handler(Machine& machine, CpuId cpu, Vector vector) {
     if (!gate.present() || offset + sizeof(x86::Gate) > sregs.idt.limit + std::uint64_t{1}) {
         return fail(ErrorKind::guest, fmt::format("the guest's IDT has no handler for vector {}", vector));
     }
+    return gate;
+}
+
+Result<Gva> idt_handler(Machine& machine, CpuId cpu, Vector vector) {
+    STACKRIG_TRY_ASSIGN(const x86::Gate gate, idt_gate(machine, cpu, vector));
     return gate.handler();
 }
 

@@ -8,10 +8,13 @@
 #include "vmm/base/result.hpp"
 #include "vmm/base/types.hpp"
 #include "vmm/machine/machine.hpp"
+#include "vmm/x86/descriptors.hpp"
 
 namespace stackrig::machine {
 
-/// The handler's address in the guest's IDT (SDM 6.14.1).
+/// The guest's IDT entry (SDM 3A 6.14.1). Error: guest, where there is none.
+[[nodiscard]] Result<x86::Gate> idt_gate(Machine& machine, CpuId cpu, Vector vector);
+/// The handler's address in it.
 [[nodiscard]] Result<Gva> idt_handler(Machine& machine, CpuId cpu, Vector vector);
 
 /// A HLT over the first byte of each entry, for as long as this lives: whatever takes the CPU into the kernel ends the run there,

@@ -117,6 +117,8 @@ struct Gate {
 
     [[nodiscard]] constexpr bool present() const { return (type & 0x80) != 0; }
     [[nodiscard]] constexpr unsigned dpl() const { return type >> 5 & 3u; }
+    /// An interrupt gate, which clears IF; a trap gate leaves it.
+    [[nodiscard]] constexpr bool masks_interrupts() const { return (type & 0xf) == 0xe; }
     [[nodiscard]] constexpr Gva handler() const {
         return Gva(offset_low | std::uint64_t{offset_mid} << 16 | std::uint64_t{offset_high} << 32);
     }

@@ -37,6 +37,12 @@ class SweepTest : public WorkloadTest {
 
 constexpr std::uint64_t everything = ~std::uint64_t{0};
 
+/// The index of the first boundary for which `wanted` holds.
+std::uint64_t boundary_where(Sweep& sweep, const std::function<bool(const Boundary&)>& wanted) {
+    const auto& all = sweep.trunk().boundaries();
+    return static_cast<std::uint64_t>(std::find_if(all.begin(), all.end(), wanted) - all.begin());
+}
+
 const std::string round_trip = R"(
 [threads.A]
 program = ["syscall null", "spin"]
@@ -60,6 +66,97 @@ TEST_F(SweepTest, EveryApplicableBoundaryOfTheHooksIsExecutedAndRejoinsTheTrunk)
     const Cell tick = total(result, "tick");
     EXPECT_GT(tick.not_applicable.at("IF=0"), 0u);
     EXPECT_EQ(tick.placements(), total(result, "nmi").placements()) << "every boundary is accounted for";
+}
+
+/// How a branch stands after its landing, and after the stop behind it.
+struct Course {
+    std::vector<engine::CpuState> landed, stopped;
+    std::uint64_t trace = 0;
+    std::vector<std::byte> memory;  ///< at the landing
+    bool operator==(const Course&) const = default;
+};
+
+Course course_of(Sweep& sweep, bool with_memory, const std::function<void(engine::Session&)>& inject) {
+    engine::Session& session = sweep.trunk().session();
+    inject(session);
+    Course course{.landed = session.state().cpus, .stopped = {}, .memory = {}};
+    if (with_memory) {
+        const auto bytes = session.machine().memory().bytes();
+        course.memory.assign(bytes.begin(), bytes.end());
+    }
+    EXPECT_TRUE(must(session.poise()));
+    must(session.go());
+    course.stopped = session.state().cpus;
+    course.trace = session.state().trace.value();
+    return course;
+}
+
+TEST_F(SweepTest, ALandingThatIsForeseenIsTheOneThatComes) {
+    const auto& all = scenario(R"(
+[threads.A]
+program = ["syscall null", "int3", "touch", "spin"]
+[run]
+schedule = ["run A until user #2", "run"]
+[explore]
+sweep = { events = ["nmi", "mc", "db", "irq", "device", "tick"] }
+)");
+    const auto sweep = sweep_of(all);
+    engine::Session& session = sweep->trunk().session();
+    std::map<std::string, std::uint64_t> foreseen;
+    for (std::size_t i = 0; i < sweep->boundaries(); i += 17) {
+        const Boundary& boundary = sweep->trunk().boundaries()[i];
+        for (const engine::Event& event : all.sweep->events) {
+            must(sweep->trunk().restore(boundary.moment));
+            if (must(session.refusal(event)) || !must(session.inject_foreseen(event))) {
+                continue;
+            }
+            // What a fault's frame says of RF is the host's affair (SDM 3B 17.3.1.1).
+            const bool with_memory = event.kind != engine::EventKind::debug && i % 10 == 0;
+            const Course foretold = course_of(*sweep, with_memory, [](engine::Session&) {});
+            ASSERT_FALSE(session.unproved()) << event.text << " at " << guest->describe(boundary.rip);
+            must(sweep->trunk().restore(boundary.moment));
+            const Course real = course_of(*sweep, with_memory, [&](engine::Session& s) { must(s.inject_here(event)); });
+            ASSERT_TRUE(foretold == real) << event.text << " at " << guest->describe(boundary.rip);
+            ++foreseen[boundary.user_mode ? event.text + ", user" : event.text];
+        }
+    }
+    for (const char* const word : {"nmi", "mc", "db", "nmi, user", "mc, user", "db, user", "irq, user", "tick, user", "device, user"}) {
+        EXPECT_GT(foreseen[word], 5u) << word;
+    }
+    EXPECT_GT(foreseen["tick"], 0u);
+}
+
+TEST_F(SweepTest, ALandingThatDidNotComeIsNotProved) {
+    const auto& s = scenario(R"toml(
+[threads.A]
+program = ["step", "spin"]
+[run]
+schedule = ["run A until handler(debug)", "run"]
+[explore]
+sweep = { events = ["nmi", "db"] }
+)toml");
+    const auto sweep = sweep_of(s, {.repeat_every = 1});
+    engine::Session& session = sweep->trunk().session();
+    const std::uint64_t in_user = boundary_where(*sweep, [](const Boundary& b) { return b.user_mode; });
+    const Moment& moment = sweep->trunk().boundaries()[in_user].moment;
+    must(sweep->trunk().restore(moment));
+    ASSERT_TRUE(must(session.inject_foreseen(s.sweep->events[0])));
+    EXPECT_TRUE(session.unproved());
+    kvm::Events events = must(session.machine().vcpu(CpuId{0}).events());
+    events.nmi.pending = 0;
+    must(session.machine().vcpu(CpuId{0}).set_events(events));
+    must(session.go());
+    EXPECT_TRUE(session.unproved());
+    EXPECT_EQ(session.state().outcome.detail, "the event did not land as foreseen");
+    // Where the handler is a place, only a CPU that stands there knows that it has not come to it by itself.
+    must(sweep->trunk().restore(moment));
+    ASSERT_TRUE(must(session.inject_foreseen(s.sweep->events[1])));
+    must(session.go());
+    EXPECT_TRUE(session.unproved());
+    EXPECT_EQ(session.state().outcome.detail, "an event is on its way still");
+    const SweepResult result = must(sweep->run(in_user, 1));  // fails where it is another run than the one from boot
+    EXPECT_EQ(total(result, "db").executed, 1u);
+    EXPECT_EQ(total(result, "nmi").executed, 1u);
 }
 
 TEST_F(SweepTest, RestoresBetweenBranchesAreExact) {
@@ -193,11 +290,6 @@ sweep = {{ events = [{}], at = ["{}"], pairs = "{}" }}
 )", events, at, which);
 }
 
-/// The index of the first boundary for which `wanted` holds.
-std::uint64_t boundary_where(Sweep& sweep, const std::function<bool(const Boundary&)>& wanted) {
-    const auto& all = sweep.trunk().boundaries();
-    return static_cast<std::uint64_t>(std::find_if(all.begin(), all.end(), wanted) - all.begin());
-}
 
 TEST_F(SweepTest, ASecondEventIsPutAtEveryBoundaryBehindAFirstUntilTheTrunkIsRejoined) {
     const auto sweep = sweep_of(scenario(pairs_of(R"("nmi", "mc")", "all", "syscall_exit_to_user_mode")),
