@@ -330,9 +330,9 @@ Result<void> Session::go() {
     return on_stop(stop, stop.hit && now_.arrival.news(*stop.hit));
 }
 
-/// The entry that takes the event. A breakpoint over its handler is for a CPU that stands there.
+/// The entry that takes the event. Another CPU may be the one to go on first; a breakpoint over the handler is for a CPU that stands there.
 Result<void> Session::go_as_foreseen() {
-    if (breakpoints_.addresses().contains(foresight_->handler)) {
+    if (now_.active != foresight_->cpu || breakpoints_.addresses().contains(foresight_->handler)) {
         end(RunEnd::broken, "an event is on its way still");
         return {};
     }

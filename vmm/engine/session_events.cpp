@@ -53,7 +53,7 @@ Result<bool> Session::inject_foreseen(const Event& event) {
     if (event.need_resched) {
         now_.tracker.want_resched();
     }
-    STACKRIG_TRY(machine::queue_foreseen(*machine_, now_.active, native(event), *foresight_));
+    STACKRIG_TRY(machine::queue_foreseen(*machine_, native(event), *foresight_));
     const CpuState from = here();
     CpuState& cpu = now_.cpus[now_.active.value()];
     cpu.rip = foresight_->handler;

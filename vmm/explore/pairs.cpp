@@ -63,7 +63,8 @@ Result<void> Sweep::seconds(std::size_t index, const Placement& first, Showing::
         const Boundary* const next = i + 1 < way.boundaries.size() ? &way.boundaries[i + 1] : nullptr;
         for (const Placement& second : placements(here, next, after, result)) {
             Cell& cell = cells_at(here, result)[second.word];
-            STACKRIG_TRY(place(here, index, {first.decision, second.decision}, std::nullopt, cell, result));
+            const std::array both{first.decision, second.decision};
+            STACKRIG_TRY(place(here, index, both, std::nullopt, cell, result));
         }
     }
     return {};

@@ -50,7 +50,7 @@ Result<SweepResult> Sweep::sample(std::uint64_t seed, std::uint64_t runs) {
         const Boundary& boundary = trunk_->boundaries()[index];
         if (!not_applicable(boundary, event)) {
             const engine::Decision decision{engine::InjectAt{place_of(boundary, trunk_->scenario().plan), event}, ""};
-            STACKRIG_TRY(place(boundary, index, {decision}, second, result.coverage["anywhere"][event.text], result));
+            STACKRIG_TRY(place(boundary, index, std::span(&decision, 1), second, result.coverage["anywhere"][event.text], result));
         }
     }
     return result;

@@ -27,7 +27,7 @@ std::uint64_t msr(const machine::CpuSnapshot& cpu, std::uint32_t index) {
 }
 
 /// Of the map: what was put first, and whether something else behind it.
-std::string row_of(const std::vector<engine::Decision>& decisions) {
+std::string row_of(std::span<const engine::Decision> decisions) {
     const auto* inject = std::get_if<engine::InjectAt>(&decisions.front().what);
     const std::string first = inject != nullptr                                                          ? inject->event.text
                               : std::get<engine::FailAllocation>(decisions.front().what).and_all_later ? "alloc-all"
@@ -142,7 +142,7 @@ Result<void> Sweep::sweep_boundary(std::size_t index, SweepResult& result) {
     result.allocations += plan_.allocations && asked_here(boundary, next) ? 1 : 0;
     for (const Placement& placement : placements(boundary, next, "", result)) {
         Cell& cell = cells_at(boundary, result)[placement.word];
-        STACKRIG_TRY_ASSIGN(const Showing::How how, place(boundary, index, {placement.decision}, std::nullopt, cell, result));
+        STACKRIG_TRY_ASSIGN(const Showing::How how, place(boundary, index, std::span(&placement.decision, 1), std::nullopt, cell, result));
         if (plan_.pairs != engine::Pairs::none) {
             STACKRIG_TRY(seconds(index, placement, how, result));
         }
@@ -226,7 +226,7 @@ Result<Showing> Sweep::follow(const Boundary& from, const engine::Decision& deci
     return branch(second, result);
 }
 
-Result<Showing::How> Sweep::place(const Boundary& from, std::size_t index, std::vector<engine::Decision> decisions,
+Result<Showing::How> Sweep::place(const Boundary& from, std::size_t index, std::span<const engine::Decision> decisions,
                                   const std::optional<Second>& second, Cell& cell, SweepResult& result) {
     auto tried = follow(from, decisions.back(), second, result);
     ++result.runs;
@@ -307,7 +307,7 @@ void Sweep::count(const Showing& ended, Cell& cell) {
     cell.host_skipped += ended.how == How::late ? 1 : 0;
 }
 
-void Sweep::record(Showing ended, std::size_t index, const std::vector<engine::Decision>& decisions, SweepResult& result) {
+void Sweep::record(Showing ended, std::size_t index, std::span<const engine::Decision> decisions, SweepResult& result) {
     if (ended.how != Showing::How::failed) {
         return;
     }
@@ -330,7 +330,7 @@ void Sweep::record(Showing ended, std::size_t index, const std::vector<engine::D
 }
 
 /// The branch just run, again from nothing: the same stops, up to where it was left.
-Result<void> Sweep::repeat(const std::vector<engine::Decision>& decisions) {
+Result<void> Sweep::repeat(std::span<const engine::Decision> decisions) {
     const engine::Session::State& branch = trunk_->session().state();
     engine::RunPlan plan = trunk_->scenario().plan;
     plan.decisions.insert(plan.decisions.end(), decisions.begin(), decisions.end());

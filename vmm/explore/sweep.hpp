@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -68,7 +69,7 @@ class Sweep {
     [[nodiscard]] std::map<std::string, Cell>& cells_at(const Boundary& boundary, SweepResult& result) const;
     [[nodiscard]] Result<void> apply(const engine::Decision& decision);
     /// From `from`, on the trunk or behind `index` of it, the last of `decisions`; the others have been taken on the way there.
-    [[nodiscard]] Result<Showing::How> place(const Boundary& from, std::size_t index, std::vector<engine::Decision> decisions,
+    [[nodiscard]] Result<Showing::How> place(const Boundary& from, std::size_t index, std::span<const engine::Decision> decisions,
                                              const std::optional<Second>& second, Cell& cell, SweepResult& result);
     [[nodiscard]] Result<bool> placed(Second& second);
     [[nodiscard]] std::optional<std::string> not_applicable(const Boundary& boundary, const engine::Event& event) const;
@@ -76,9 +77,9 @@ class Sweep {
     [[nodiscard]] Result<void> restore(const Boundary& boundary);
     [[nodiscard]] Result<Showing> follow(const Boundary& from, const engine::Decision& decision, const std::optional<Second>& second, SweepResult& result);
     [[nodiscard]] Result<Showing> branch(std::optional<Second> second, SweepResult& result);
-    [[nodiscard]] Result<void> repeat(const std::vector<engine::Decision>& decisions);
+    [[nodiscard]] Result<void> repeat(std::span<const engine::Decision> decisions);
     static void count(const Showing& ended, Cell& cell);
-    void record(Showing ended, std::size_t index, const std::vector<engine::Decision>& decisions, SweepResult& result);
+    void record(Showing ended, std::size_t index, std::span<const engine::Decision> decisions, SweepResult& result);
 
     // pairs.cpp
     void prepare_pairs();

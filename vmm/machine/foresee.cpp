@@ -55,15 +55,15 @@ Result<std::optional<Foresight>> foresee(Machine& machine, CpuId cpu, const Nati
         return std::nullopt;
     }
     const std::uint64_t cleared = x86::rflags::tf | x86::rflags::nt | x86::rflags::rf | (gate.masks_interrupts() ? x86::rflags::interrupt : 0);
-    return Foresight{.boundary = Gva(regs.rip), .handler = gate.handler(), .cs = gate.selector, .rsp = rsp, .rflags = regs.rflags & ~cleared,
+    return Foresight{.cpu = cpu, .boundary = Gva(regs.rip), .handler = gate.handler(), .cs = gate.selector, .rsp = rsp, .rflags = regs.rflags & ~cleared,
                      .nmi_masked = event.how == Delivery::nmi, .frame_at = *frame_at,
                      .frame = {regs.rip, sregs.cs.selector, regs.rflags, regs.rsp, sregs.ss.selector}};
 }
 
-Result<void> queue_foreseen(Machine& machine, CpuId cpu, const NativeEvent& event, const Foresight& foresight) {
-    machine.vcpu(cpu).request_interrupt_window(false);  // left over from a run that was abandoned
+Result<void> queue_foreseen(Machine& machine, const NativeEvent& event, const Foresight& foresight) {
+    machine.vcpu(foresight.cpu).request_interrupt_window(false);  // left over from a run that was abandoned
     STACKRIG_TRY(machine.memory().write(foresight.frame_at, std::as_bytes(std::span(&foresight.frame, 1))));
-    return queue(machine, cpu, event);
+    return queue(machine, foresight.cpu, event);
 }
 
 Result<void> scrub(Machine& machine, const Foresight& foresight) {

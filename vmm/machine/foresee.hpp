@@ -13,6 +13,7 @@ namespace stackrig::machine {
 
 /// What the CPU does with an event (SDM 3A 6.12.1, 6.14): all that differs, at the handler's first instruction, from how it stands now.
 struct Foresight {
+    CpuId cpu;
     Gva boundary;  ///< RIP now
     Gva handler;
     std::uint16_t cs = 0;
@@ -27,8 +28,8 @@ struct Foresight {
 /// code go along, and a stack page that was never written may fault, or gets its A and D bits. Errors: the guest's.
 [[nodiscard]] Result<std::optional<Foresight>> foresee(Machine& machine, CpuId cpu, const NativeEvent& event);
 
-/// Queues the event, and shows memory as it will be. The guest must be entered next, and no breakpoint must lie over the handler.
-[[nodiscard]] Result<void> queue_foreseen(Machine& machine, CpuId cpu, const NativeEvent& event, const Foresight& foresight);
+/// Queues the event, and shows memory as it will be. That CPU must be entered next, and no breakpoint must lie over the handler.
+[[nodiscard]] Result<void> queue_foreseen(Machine& machine, const NativeEvent& event, const Foresight& foresight);
 /// Right before the guest is entered: takes the frame out again, so that nobody but the CPU can have written it.
 [[nodiscard]] Result<void> scrub(Machine& machine, const Foresight& foresight);
 /// Whether the CPU has pushed that frame; at the first exit behind scrub().
