@@ -60,7 +60,7 @@ def swept(boundaries=120, events=("irq", "nmi"), text="enter", **more):
     none = {**cell, "executed": 0, "rejoined": 0, "off_schedule": 0}
     finding = {"verdict": "violation", "invariant": "INV-19", "object": text, "text": text, "where": text, "picture": text + "\n",
                "decisions": [text], "trace_hash": "fedcba9876543210", "count": 6, "boundary": 20, "seen_at": {events[0]: bad}, "file": "out/cx/found.toml"}
-    sweep = {"boundaries": boundaries, "first": 0, "count": boundaries, "runs": 99, "stops": 999, "allocations": 0,
+    sweep = {"boundaries": boundaries, "first": 0, "count": boundaries, "runs": 99, "foreseen": 0, "unproved": 0, "stops": 999, "allocations": 0,
              "coverage": {f"{text}{f}": {event: cell if f != 3 else none for event in events} for f in range(boundaries // 10)},
              "places": places, "map": letters, "findings": [finding], "unmet": "", "all_met": True, "ignored": ["nothing"],
              "trunk_seconds": 0.5, "seconds": 0.5}

@@ -330,12 +330,9 @@ Result<void> Session::go() {
     return on_stop(stop, stop.hit && now_.arrival.news(*stop.hit));
 }
 
-/// The entry that takes the event. Another CPU may be the one to go on first; a breakpoint over the handler is for a CPU that stands there.
+/// The entry that takes the event.
 Result<void> Session::go_as_foreseen() {
-    if (now_.active != foresight_->cpu || breakpoints_.addresses().contains(foresight_->handler)) {
-        end(RunEnd::broken, "an event is on its way still");
-        return {};
-    }
+    STACKRIG_TRY(foresight_->cpu == now_.active ? Result<void>{} : nothing_on_its_way());
     STACKRIG_TRY(machine::scrub(*machine_, *foresight_));
     STACKRIG_TRY_ASSIGN(const machine::BreakpointStop stop, breakpoints_.run_into_event(now_.active, options_.patience));
     if (!machine::came_true(*machine_, *foresight_)) {
@@ -375,6 +372,7 @@ Result<bool> Session::show_return() {
 }
 
 Result<void> Session::step() {
+    STACKRIG_TRY(nothing_on_its_way());
     const std::uint64_t stops = now_.outcome.stops;
     STACKRIG_TRY_ASSIGN(const bool taken, take_pending_irq(false));
     STACKRIG_TRY(taken ? Result<void>{} : step_over());

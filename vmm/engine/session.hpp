@@ -115,6 +115,8 @@ class Session {
     Result<std::vector<Gva>> addresses_of(const Place& place) const;
     Result<void> arm();
     Result<void> look_for(const Place& place);
+    Result<void> go_as_foreseen();
+    Result<void> on_stop(const machine::BreakpointStop& stop, bool stood);
     [[nodiscard]] bool is_place(Gva address) const;
     [[nodiscard]] bool stepping() const;
     [[nodiscard]] bool checks_every_instruction() const { return plan_.check_every_instruction && !now_.booting; }
@@ -133,7 +135,6 @@ class Session {
     Result<void> show(StopCause cause, std::optional<Gva> breakpoint = std::nullopt);
     Result<void> show_as_read(StopCause cause, std::optional<Gva> breakpoint = std::nullopt);
     Result<void> refresh();
-    Result<void> on_stop(const machine::BreakpointStop& stop, bool stood);
     Result<bool> show_return();
     [[nodiscard]] Stop last_stop() const;
     [[nodiscard]] const CpuState& here() const { return now_.cpus[now_.active.value()]; }
@@ -146,7 +147,8 @@ class Session {
     Result<void> steer_thread(const Event& event, ThreadIndex thread);
     Result<void> deliver(const Event& event);
     Result<void> note_landing(const Event& event, const CpuState& from, const machine::Landing& landing);
-    Result<void> go_as_foreseen();
+    [[nodiscard]] bool goes_on_itself() const;
+    [[nodiscard]] Result<void> nothing_on_its_way() const;
     [[nodiscard]] std::optional<std::size_t> arrive();
     Result<void> take(std::size_t decision);
     [[nodiscard]] bool fails_by_decision(std::uint32_t thread);

@@ -1,4 +1,5 @@
 // Ordered pairs: a second placement at every boundary behind a first one, until the run without events is rejoined.
+#include <array>
 #include <fmt/format.h>
 
 #include <set>

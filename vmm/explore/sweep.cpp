@@ -26,6 +26,13 @@ std::uint64_t msr(const machine::CpuSnapshot& cpu, std::uint32_t index) {
     return found == cpu.msrs.end() ? 0 : found->value;
 }
 
+/// So that no kind of event is left out where its turn always comes after the same number of others (the finaliser of SplitMix64).
+std::uint64_t shuffled(std::uint64_t z) {
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
 /// Of the map: what was put first, and whether something else behind it.
 std::string row_of(std::span<const engine::Decision> decisions) {
     const auto* inject = std::get_if<engine::InjectAt>(&decisions.front().what);
@@ -204,8 +211,8 @@ Result<void> Sweep::apply(const engine::Decision& decision) {
     return {};
 }
 
-/// The branch of one decision, from its boundary on. An event's landing is foreseen where that can be; of a branch that did not prove it
-/// nothing counts.
+/// The branch of one decision, from its boundary on. An event's landing is foreseen where that can be; what a branch shows that did not
+/// prove it is thrown away.
 Result<Showing> Sweep::follow(const Boundary& from, const engine::Decision& decision, const std::optional<Second>& second, SweepResult& result) {
     STACKRIG_TRY(restore(from));
     const auto* inject = std::get_if<engine::InjectAt>(&decision.what);
@@ -217,9 +224,12 @@ Result<Showing> Sweep::follow(const Boundary& from, const engine::Decision& deci
         const std::uint64_t stops = result.stops;
         STACKRIG_TRY_ASSIGN(Showing ended, branch(std::nullopt, result));
         if (!trunk_->session().unproved()) {
+            ++result.foreseen;
             return ended;
         }
+        ++result.unproved;
         result.stops = stops;
+        STACKRIG_TRY(trunk_->snapshots().flush_translations());  // the oracle's model has not seen all that was executed
         STACKRIG_TRY(restore(from));
     }
     STACKRIG_TRY(apply(decision));
@@ -240,7 +250,7 @@ Result<Showing::How> Sweep::place(const Boundary& from, std::size_t index, std::
     Sweep::count(ended, cell);
     result.map.note(index, row_of(decisions), fate_of(how));
     record(std::move(ended), index, decisions, result);
-    if (!second && checks_.repeat_every != 0 && ++branches_ % checks_.repeat_every == 0) {
+    if (!second && checks_.repeat_every != 0 && shuffled(++branches_) % checks_.repeat_every == 0) {
         STACKRIG_TRY(repeat(decisions));
     }
     return how;

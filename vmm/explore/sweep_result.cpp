@@ -58,6 +58,8 @@ void SweepResult::add(const SweepResult& other) {
     allocations = std::max(allocations, other.allocations);
     count += other.count;
     runs += other.runs;
+    foreseen += other.foreseen;
+    unproved += other.unproved;
     stops += other.stops;
     seconds += other.seconds;
     trunk_seconds = std::max(trunk_seconds, other.trunk_seconds);

@@ -51,6 +51,8 @@ struct SweepResult {
     std::uint64_t first = 0;       ///< those swept here: [first, first + count)
     std::uint64_t count = 0;
     std::uint64_t runs = 0;        ///< branches run
+    std::uint64_t foreseen = 0;    ///< of them: the landing was shown before the guest was entered, and proved behind it
+    std::uint64_t unproved = 0;    ///< of them: it was not proved, and the branch was run again
     std::uint64_t stops = 0;       ///< shown and judged, the trunk's not counted
     std::uint64_t allocations = 0; ///< of the trunk
     Coverage coverage;

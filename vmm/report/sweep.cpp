@@ -134,7 +134,7 @@ Json to_json(const SweepResult& r) {
     for (const Finding& finding : r.findings) {
         findings.push_back(to_json(finding));
     }
-    return {{"boundaries", r.boundaries}, {"first", r.first}, {"count", r.count}, {"runs", r.runs}, {"stops", r.stops},
+    return {{"boundaries", r.boundaries}, {"first", r.first}, {"count", r.count}, {"runs", r.runs}, {"foreseen", r.foreseen}, {"unproved", r.unproved}, {"stops", r.stops},
             {"allocations", r.allocations}, {"coverage", coverage}, {"places", r.map.places()}, {"map", r.map.rows()}, {"findings", findings},
             {"unmet", r.unmet}, {"all_met", r.all_met}, {"ignored", r.ignored},
             {"trunk_seconds", r.trunk_seconds}, {"seconds", r.seconds}};
@@ -146,6 +146,8 @@ Result<SweepResult> sweep_from_json(const Json& json) try {
     json.at("first").get_to(r.first);
     json.at("count").get_to(r.count);
     json.at("runs").get_to(r.runs);
+    json.at("foreseen").get_to(r.foreseen);
+    json.at("unproved").get_to(r.unproved);
     json.at("stops").get_to(r.stops);
     json.at("allocations").get_to(r.allocations);
     json.at("unmet").get_to(r.unmet);

@@ -57,6 +57,8 @@ TEST_F(SweepTest, EveryApplicableBoundaryOfTheHooksIsExecutedAndRejoinsTheTrunk)
     const SweepResult result = must(sweep->run(0, everything));
     EXPECT_TRUE(result.findings.empty()) << all_findings(result);
     EXPECT_EQ(result.coverage.size(), 6u) << "the functions named";
+    EXPECT_EQ(result.foreseen, result.runs) << "nothing holds an event back here, and nothing waits for one";
+    EXPECT_EQ(result.unproved, 0u);
     for (const char* event : {"nmi", "mc"}) {
         const Cell cell = total(result, event);
         EXPECT_GT(cell.executed, 100u) << event;
@@ -148,15 +150,64 @@ sweep = { events = ["nmi", "db"] }
     must(session.go());
     EXPECT_TRUE(session.unproved());
     EXPECT_EQ(session.state().outcome.detail, "the event did not land as foreseen");
-    // Where the handler is a place, only a CPU that stands there knows that it has not come to it by itself.
     must(sweep->trunk().restore(moment));
-    ASSERT_TRUE(must(session.inject_foreseen(s.sweep->events[1])));
-    must(session.go());
-    EXPECT_TRUE(session.unproved());
-    EXPECT_EQ(session.state().outcome.detail, "an event is on its way still");
+    ASSERT_TRUE(must(session.inject_foreseen(s.sweep->events[0])));
+    EXPECT_EQ(test::error_of(session.step()), "an event is on its way on cpu0: only go() can follow");
+    EXPECT_EQ(test::error_of(session.inject_here(s.sweep->events[0])), "an event is on its way on cpu0: only go() can follow");
+    must(sweep->trunk().restore(moment));
+    EXPECT_FALSE(must(session.inject_foreseen(s.sweep->events[1]))) << "its handler is a place: who lands there does not come by";
     const SweepResult result = must(sweep->run(in_user, 1));  // fails where it is another run than the one from boot
     EXPECT_EQ(total(result, "db").executed, 1u);
     EXPECT_EQ(total(result, "nmi").executed, 1u);
+    EXPECT_EQ(result.foreseen, 1u);
+}
+
+TEST_F(SweepTest, TheTrapsOfAStepperAreNotInTheWayOfALandingThatIsForeseen) {
+    const auto& s = scenario(round_trip);
+    const auto sweep = sweep_of(s);
+    engine::Session& session = sweep->trunk().session();
+    const Gva enter = *guest->find("enter_from_user_mode");
+    const Moment& moment = sweep->trunk().boundaries()[boundary_where(*sweep, [&](const Boundary& b) { return b.rip == enter; })].moment;
+    std::vector<engine::CpuState> clean;
+    for (const bool stepped : {false, true}) {
+        must(sweep->trunk().restore(moment));
+        if (stepped) {
+            must(session.step());
+            must(sweep->trunk().restore(moment));
+        }
+        ASSERT_TRUE(must(session.inject_foreseen(s.sweep->events[0])));
+        ASSERT_TRUE(must(session.poise()));
+        must(session.go());
+        EXPECT_FALSE(session.unproved());
+        EXPECT_TRUE(std::holds_alternative<engine::MarkStop>(session.state().last_cause));
+        EXPECT_TRUE(!stepped || session.state().cpus == clean);
+        clean = session.state().cpus;
+    }
+}
+
+TEST_F(SweepTest, WhereAnotherCpuGoesOnFirstNoLandingIsForeseen) {
+    const auto& s = scenario(R"(
+[guest]
+cpus    = 2
+offline = ["cpu1"]
+repair  = "proposed"
+[threads.K]
+kind    = "kthread"
+program = ["up cpu1", "exit"]
+[run]
+schedule = ["run K until K exits", "run"]
+[explore]
+sweep = { events = ["nmi"] }
+)");
+    const auto sweep = sweep_of(s, {.repeat_every = 1});
+    const auto takes_nmis = [](const Boundary& b) {
+        return b.moment.machine.cpu(b.cpu).sregs.idt.base == b.moment.machine.cpu(CpuId{0}).sregs.idt.base && b.moment.machine.cpu(b.cpu).sregs.tr.selector != 0;
+    };
+    const std::uint64_t elsewhere = boundary_where(*sweep, [&](const Boundary& b) { return b.cpu == CpuId{1} && b.function == "secondary_main" && takes_nmis(b); });
+    ASSERT_LT(elsewhere, sweep->boundaries()) << "cpu1 starts while cpu0 waits for it";
+    const SweepResult result = must(sweep->run(elsewhere, 1));
+    EXPECT_EQ(result.runs, 1u);
+    EXPECT_EQ(result.foreseen + result.unproved, 0u);
 }
 
 TEST_F(SweepTest, RestoresBetweenBranchesAreExact) {
