@@ -330,19 +330,6 @@ Result<void> Session::go() {
     return on_stop(stop, stop.hit && now_.arrival.news(*stop.hit));
 }
 
-/// The entry that takes the event.
-Result<void> Session::go_as_foreseen() {
-    STACKRIG_TRY(foresight_->cpu == now_.active ? Result<void>{} : nothing_on_its_way());
-    STACKRIG_TRY(machine::scrub(*machine_, *foresight_));
-    STACKRIG_TRY_ASSIGN(const machine::BreakpointStop stop, breakpoints_.run_into_event(now_.active, options_.patience));
-    if (!machine::came_true(*machine_, *foresight_)) {
-        end(RunEnd::broken, "the event did not land as foreseen");
-        return {};
-    }
-    foresight_.reset();
-    return on_stop(stop, false);
-}
-
 /// `stood`: nothing was executed.
 Result<void> Session::on_stop(const machine::BreakpointStop& stop, bool stood) {
     now_.arrival = breakpoints_.arrival();

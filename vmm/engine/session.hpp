@@ -115,7 +115,6 @@ class Session {
     Result<std::vector<Gva>> addresses_of(const Place& place) const;
     Result<void> arm();
     Result<void> look_for(const Place& place);
-    Result<void> go_as_foreseen();
     Result<void> on_stop(const machine::BreakpointStop& stop, bool stood);
     [[nodiscard]] bool is_place(Gva address) const;
     [[nodiscard]] bool stepping() const;
@@ -147,13 +146,16 @@ class Session {
     Result<void> steer_thread(const Event& event, ThreadIndex thread);
     Result<void> deliver(const Event& event);
     Result<void> note_landing(const Event& event, const CpuState& from, const machine::Landing& landing);
-    [[nodiscard]] bool goes_on_itself() const;
-    [[nodiscard]] Result<void> nothing_on_its_way() const;
     [[nodiscard]] std::optional<std::size_t> arrive();
     Result<void> take(std::size_t decision);
     [[nodiscard]] bool fails_by_decision(std::uint32_t thread);
     [[nodiscard]] bool decides_in_user_mode() const;
     [[nodiscard]] std::vector<Gva> decision_addresses() const;
+
+    // session_foreseen.cpp: landings that are shown before they are proved
+    [[nodiscard]] bool goes_on_itself() const;
+    [[nodiscard]] Result<void> nothing_on_its_way() const;
+    Result<void> go_as_foreseen();
 
     const x86::Elf& guest_;
     const RunPlan& plan_;

@@ -2,6 +2,7 @@
 #include <array>
 #include <fmt/format.h>
 
+#include "vmm/explore/shuffle.hpp"
 #include "vmm/explore/sweep.hpp"
 #include "vmm/scenario/scenario.hpp"
 #include "vmm/scenario/sentence.hpp"
@@ -14,16 +15,12 @@ constexpr std::array<std::string_view, 7> first_words{"nmi", "mc", "db", "bp", "
 constexpr std::array<std::string_view, 4> second_words{"nmi", "irq", "device", "tick"};
 constexpr std::uint64_t most_stops_between = 24;
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
 class Random {
   public:
     explicit Random(std::uint64_t seed) : state_(seed) {}
     /// 0 .. below - 1.
     std::uint64_t operator()(std::uint64_t below) {
-        std::uint64_t z = state_ += 0x9e3779b97f4a7c15;
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-        z = (z ^ z >> 27) * 0x94d049bb133111eb;
-        return (z ^ z >> 31) % below;
+        return shuffled(state_ += 0x9e3779b97f4a7c15) % below;
     }
 
   private:

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "vmm/engine/events.hpp"
+#include "vmm/explore/shuffle.hpp"
 #include "vmm/explore/verdict.hpp"
 #include "vmm/machine/deliver.hpp"
 #include "vmm/scenario/sentence.hpp"
@@ -24,13 +25,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 std::uint64_t msr(const machine::CpuSnapshot& cpu, std::uint32_t index) {
     const auto found = std::find_if(cpu.msrs.begin(), cpu.msrs.end(), [index](const kvm::Msr& m) { return m.index == index; });
     return found == cpu.msrs.end() ? 0 : found->value;
-}
-
-/// So that no kind of event is left out where its turn always comes after the same number of others (the finaliser of SplitMix64).
-std::uint64_t shuffled(std::uint64_t z) {
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
 }
 
 /// Of the map: what was put first, and whether something else behind it.
@@ -250,6 +244,7 @@ Result<Showing::How> Sweep::place(const Boundary& from, std::size_t index, std::
     Sweep::count(ended, cell);
     result.map.note(index, row_of(decisions), fate_of(how));
     record(std::move(ended), index, decisions, result);
+    // Shuffled, so that no kind of event is left out whose turn always comes after the same number of others.
     if (!second && checks_.repeat_every != 0 && shuffled(++branches_) % checks_.repeat_every == 0) {
         STACKRIG_TRY(repeat(decisions));
     }
