@@ -98,6 +98,9 @@ std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const
     if (event.kind == EventKind::int3 && !boundary.user_mode && cpu.regs.rsp < abi::direct_map_base) {
         return "RSP is the user's still, or again: INT3 has no stack of its own, and no kernel puts one into such code (noinstr)";
     }
+    if (event.kind == EventKind::int3 && boundary.rip == trunk_->bench().guest.find("native_irq_return_iret") && cpu.sregs.gs.base < abi::direct_map_base) {
+        return "the IRET to user mode: error_entry takes an exception there for one that IRET raised, so no kernel puts an INT3 on it (noinstr)";
+    }
     if (event.kind == EventKind::int3 && boundary.rip == trunk_->bench().guest.find("asm_exc_int3")) {
         return std::string(machine::int3_in_its_handler);
     }

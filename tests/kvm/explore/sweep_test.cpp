@@ -294,6 +294,11 @@ sweep = { events = ["bp"] }
     const std::uint64_t at_first = boundary_where(*traps, [&](const Boundary& b) { return b.rip == first; });
     EXPECT_EQ(total(must(traps->run(at_first, 1)), "bp").not_applicable, (std::map<std::string, std::uint64_t>{{std::string(machine::int3_in_its_handler), 1}}));
     EXPECT_EQ(total(must(traps->run(at_first + 1, 1)), "bp").executed, 1u);
+    const Gva iret = *guest->find("native_irq_return_iret");
+    const std::uint64_t back_to_user = boundary_where(*traps, [&](const Boundary& b) { return b.rip == iret; });
+    EXPECT_EQ(total(must(traps->run(back_to_user, 1)), "bp").not_applicable,
+              (std::map<std::string, std::uint64_t>{{"the IRET to user mode: error_entry takes an exception there for one that IRET raised, so no kernel puts an INT3 on it "
+                                                     "(noinstr)", 1}}));
     const auto in_handler = sweep_of(scenario(R"(
 [guest]
 repair = "proposed"
