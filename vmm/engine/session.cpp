@@ -288,17 +288,7 @@ Result<void> Session::arm() {
     for (const Return& there : now_.returns) {
         wanted.push_back(there.rip);
     }
-    std::sort(wanted.begin(), wanted.end());
-    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
-    const auto& armed = breakpoints_.addresses();
-    if (std::equal(wanted.begin(), wanted.end(), armed.begin(), armed.end())) {
-        return {};
-    }
-    STACKRIG_TRY(breakpoints_.clear());
-    for (const Gva address : wanted) {
-        STACKRIG_TRY(breakpoints_.set(address));
-    }
-    return {};
+    return breakpoints_.set_only(std::move(wanted));
 }
 
 bool Session::is_place(Gva address) const { return contains(now_.places, address) || contains(look_addresses_, address); }

@@ -79,8 +79,7 @@ Result<void> Session::steer_thread(const Event& event, ThreadIndex thread) {
     STACKRIG_TRY_ASSIGN(const Steered steered, steer(*machine_, now_.active, guest_, event));
     // The stub's own instruction enters the kernel: the first handler instruction is the proof.
     machine_->vcpu(now_.active).request_interrupt_window(false);
-    STACKRIG_TRY(breakpoints_.clear());
-    STACKRIG_TRY(breakpoints_.set(steered.handler));
+    STACKRIG_TRY(breakpoints_.set_only({steered.handler}));
     STACKRIG_TRY_ASSIGN(const machine::BreakpointStop stop, breakpoints_.run(now_.active, options_.patience));
     STACKRIG_TRY(arm());
     now_.fresh = true;

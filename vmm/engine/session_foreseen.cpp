@@ -39,7 +39,7 @@ Result<bool> Session::inject_foreseen(const Event& event) {
     }
     STACKRIG_TRY_ASSIGN(const auto foresight, machine::foresee(*machine_, now_.active, native(event)));
     // A breakpoint over the handler means a CPU that comes by or returns there, not one that an event has put there.
-    if (!foresight || breakpoints_.addresses().contains(foresight->handler) || here().rip == foresight->handler) {
+    if (!foresight || breakpoints_.at(foresight->handler) || here().rip == foresight->handler) {
         return false;
     }
     if (event.need_resched) {

@@ -1,23 +1,32 @@
 // HLT breakpoints.
 #include "vmm/machine/breakpoints.hpp"
 
+#include <algorithm>
+
 #include "vmm/machine/stepper.hpp"
 
 namespace stackrig::machine {
 
+bool Breakpoints::at(Gva address) const { return std::binary_search(addresses_.begin(), addresses_.end(), address); }
+
 Result<void> Breakpoints::set(Gva address) {
-    if (!addresses_.insert(address).second) {
-        return {};
-    }
-    return machine_.patches().place(machine_.kernel_text(address), opcode_hlt);
+    std::vector<Gva> all = addresses_;
+    all.push_back(address);
+    return set_only(std::move(all));
 }
 
-Result<void> Breakpoints::clear() {
+/// One that stays is not touched: a byte of code that changes costs the host what it has made of that code.
+Result<void> Breakpoints::set_only(std::vector<Gva> addresses) {
     arrival_ = {};
-    while (!addresses_.empty()) {
-        const Gva address = *addresses_.begin();
-        addresses_.erase(addresses_.begin());
-        STACKRIG_TRY(machine_.patches().lift(machine_.kernel_text(address)));
+    std::sort(addresses.begin(), addresses.end());
+    addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+    addresses.swap(addresses_);
+    for (const Gva old : addresses) {
+        STACKRIG_TRY(at(old) ? Result<void>{} : machine_.patches().lift(machine_.kernel_text(old)));
+    }
+    for (const Gva wanted : addresses_) {
+        const bool stays = std::binary_search(addresses.begin(), addresses.end(), wanted);
+        STACKRIG_TRY(stays ? Result<void>{} : machine_.patches().place(machine_.kernel_text(wanted), opcode_hlt));
     }
     return {};
 }
@@ -61,7 +70,7 @@ Result<BreakpointStop> Breakpoints::run(CpuId cpu, std::chrono::milliseconds bud
     const Gva start(regs.rip);
     const bool unseen = arrival_.news(start);
     arrival_ = {};
-    if (addresses_.contains(start)) {
+    if (at(start)) {
         if (unseen) {
             return BreakpointStop{kvm::Exit{}, start};
         }
@@ -88,7 +97,7 @@ Result<BreakpointStop> Breakpoints::enter(CpuId cpu, std::chrono::milliseconds b
     if (std::holds_alternative<kvm::Hlt>(exit)) {
         STACKRIG_TRY_ASSIGN(kvm::Regs regs, vcpu.regs());
         const Gva address(regs.rip - 1);
-        if (addresses_.contains(address)) {
+        if (at(address)) {
             regs.rip = address.value();
             STACKRIG_TRY(vcpu.set_regs(regs));
             return BreakpointStop{std::move(exit), address};

@@ -4,7 +4,7 @@
 
 #include <chrono>
 #include <optional>
-#include <set>
+#include <vector>
 
 #include "vmm/base/result.hpp"
 #include "vmm/base/types.hpp"
@@ -35,8 +35,10 @@ class Breakpoints {
     Breakpoints(const Breakpoints&) = delete;
     Breakpoints& operator=(const Breakpoints&) = delete;
 
+    /// At these addresses and nowhere else. What was hit last is forgotten.
+    [[nodiscard]] Result<void> set_only(std::vector<Gva> addresses);
     [[nodiscard]] Result<void> set(Gva address);
-    [[nodiscard]] Result<void> clear();
+    [[nodiscard]] Result<void> clear() { return set_only({}); }
     /// As Vcpu::run(), but a breakpoint ends it too. One that RIP stood at when it was set, or that was hit
     /// last, is stepped off, not hit again; one that an exit of the run before happened to end at (the
     /// instruction behind an OUT) is hit.
@@ -45,7 +47,7 @@ class Breakpoints {
     /// handler returns to it.
     [[nodiscard]] Result<BreakpointStop> run_into_event(CpuId cpu, std::chrono::milliseconds budget);
 
-    [[nodiscard]] const std::set<Gva>& addresses() const { return addresses_; }
+    [[nodiscard]] bool at(Gva address) const;
     /// For whoever moves the CPU by other means than run(): a snapshot restored, an instruction stepped.
     [[nodiscard]] const Arrival& arrival() const { return arrival_; }
     void set_arrival(const Arrival& arrival) { arrival_ = arrival; }
@@ -57,7 +59,7 @@ class Breakpoints {
     [[nodiscard]] Result<std::optional<kvm::Exit>> step_off(CpuId cpu, std::chrono::milliseconds budget);
 
     Machine& machine_;
-    std::set<Gva> addresses_;
+    std::vector<Gva> addresses_;  // in order
     Arrival arrival_;
 };
 

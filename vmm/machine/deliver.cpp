@@ -152,9 +152,7 @@ Result<Landing> deliver(Machine& machine, CpuId cpu, const NativeEvent& event, s
     vcpu.request_interrupt_window(false);  // left over from a run that was abandoned, it would open before an INT3 in the code
     STACKRIG_TRY(queue(machine, cpu, event));
     STACKRIG_TRY_ASSIGN(const kvm::Exit exit, vcpu.run(budget));
-    if (shown) {
-        STACKRIG_TRY(shown->end());
-    }
+    shown.reset();
     STACKRIG_TRY(trap.lift());
     STACKRIG_TRY_ASSIGN(kvm::Regs after, vcpu.regs());
     if (!std::holds_alternative<kvm::Hlt>(exit) || after.rip != handler.value() + 1) {

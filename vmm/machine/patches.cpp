@@ -1,29 +1,40 @@
 // Patch bookkeeping.
 #include "vmm/machine/patches.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace stackrig::machine {
 
+std::vector<Patches::Patch>::const_iterator Patches::first_from(Gpa at) const {
+    return std::lower_bound(patches_.begin(), patches_.end(), at, [](const Patch& patch, Gpa wanted) { return patch.at < wanted; });
+}
+
+bool Patches::contains(Gpa at) const {
+    const auto found = first_from(at);
+    return found != patches_.end() && found->at == at;
+}
+
+Patches::Patch* Patches::find(Gpa at) {
+    return contains(at) ? &patches_[static_cast<std::size_t>(first_from(at) - patches_.begin())] : nullptr;
+}
+
 Result<Patches::Patch*> Patches::find_or_add(Gpa at) {
-    if (const auto found = patches_.find(at.value()); found != patches_.end()) {
-        return &found->second;
+    if (Patch* const known = find(at)) {
+        return known;
     }
     STACKRIG_TRY_ASSIGN(const auto original, memory_.read<std::uint8_t>(at));
     ++count_at(at);
-    return &(patches_[at.value()] = {.original = original});
+    return &*patches_.insert(first_from(at), {.at = at, .original = original});
 }
 
-Result<void> Patches::settle(Gpa at) {
-    const auto found = patches_.find(at.value());
-    const Patch patch = found->second;
-    if (patch.users == 0 && !patch.shown) {
-        patches_.erase(found);
-        --count_at(at);
-    }
-    memory_.unrecorded_bytes()[at - memory_.base()] =
+void Patches::settle(Patch& patch) {
+    memory_.unrecorded_bytes()[patch.at - memory_.base()] =
         std::byte{patch.shown.value_or(patch.users > 0 ? patch.opcode : patch.original)};
-    return {};
+    if (patch.users == 0 && !patch.shown) {
+        --count_at(patch.at);
+        patches_.erase(first_from(patch.at));
+    }
 }
 
 Result<void> Patches::place(Gpa at, std::uint8_t opcode) {
@@ -32,15 +43,21 @@ Result<void> Patches::place(Gpa at, std::uint8_t opcode) {
         return fail(ErrorKind::rig, fmt::format("the byte at {} is patched already, with {:#x}", at, patch->opcode));
     }
     patch->opcode = opcode;
-    return ++patch->users == 1 ? settle(at) : Result<void>{};
+    if (++patch->users == 1) {
+        settle(*patch);
+    }
+    return {};
 }
 
 Result<void> Patches::lift(Gpa at) {
-    const auto found = patches_.find(at.value());
-    if (found == patches_.end() || found->second.users == 0) {
+    Patch* const patch = find(at);
+    if (patch == nullptr || patch->users == 0) {
         return fail(ErrorKind::rig, fmt::format("no patch to lift at {}", at));
     }
-    return --found->second.users == 0 ? settle(at) : Result<void>{};
+    if (--patch->users == 0) {
+        settle(*patch);
+    }
+    return {};
 }
 
 Result<Patches::Shown> Patches::show(Gpa at, std::uint8_t opcode) {
@@ -49,7 +66,7 @@ Result<Patches::Shown> Patches::show(Gpa at, std::uint8_t opcode) {
         return fail(ErrorKind::rig, fmt::format("the byte at {} is shown as {:#x} already", at, *patch->shown));
     }
     patch->shown = opcode;
-    STACKRIG_TRY(settle(at));
+    settle(*patch);
     return Shown(*this, at);
 }
 
@@ -58,13 +75,12 @@ Result<Patches::Shown> Patches::show_original(Gpa at) {
     return show(at, patch->original);
 }
 
-Result<void> Patches::Shown::end() {
-    Patches* const patches = std::exchange(patches_, nullptr);
-    if (patches == nullptr) {
-        return {};
+Patches::Shown::~Shown() {
+    if (patches_ != nullptr) {
+        Patch& patch = *patches_->find(at_);
+        patch.shown.reset();
+        patches_->settle(patch);
     }
-    patches->patches_.at(at_.value()).shown.reset();
-    return patches->settle(at_);
 }
 
 bool Patches::read(Gpa from, std::span<std::byte> into) const {
@@ -73,19 +89,15 @@ bool Patches::read(Gpa from, std::span<std::byte> into) const {
         return false;
     }
     std::memcpy(into.data(), ram.data() + (from - memory_.base()), into.size());
-    if (patches_.empty()) {
-        return true;
-    }
-    for (auto patch = patches_.lower_bound(from.value());
-         patch != patches_.end() && patch->first < from.value() + into.size(); ++patch) {
-        into[patch->first - from.value()] = std::byte{patch->second.original};
+    for (auto patch = first_from(from); patch != patches_.end() && patch->at - from < into.size(); ++patch) {
+        into[patch->at - from] = std::byte{patch->original};
     }
     return true;
 }
 
 std::optional<std::span<const std::byte>> Patches::in_place(Gpa from, std::size_t bytes) const {
-    const auto patch = patches_.lower_bound(from.value());
-    if (!memory_.contains(from, bytes) || (patch != patches_.end() && patch->first < from.value() + bytes)) {
+    const auto patch = first_from(from);
+    if (!memory_.contains(from, bytes) || (patch != patches_.end() && patch->at - from < bytes)) {
         return std::nullopt;
     }
     return memory_.bytes().subspan(from - memory_.base(), bytes);

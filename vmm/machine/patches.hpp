@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <utility>
@@ -29,16 +28,14 @@ class Patches final : public PhysMemory {
     [[nodiscard]] Result<void> place(Gpa at, std::uint8_t opcode);
     [[nodiscard]] Result<void> lift(Gpa at);
     [[nodiscard]] bool empty() const { return patches_.empty(); }
-    [[nodiscard]] bool contains(Gpa at) const { return patches_.contains(at.value()); }
+    [[nodiscard]] bool contains(Gpa at) const;
 
     /// What the guest finds at one address for as long as this lives, whatever the patches there say.
     class Shown {
       public:
         Shown(Shown&& other) noexcept : patches_(std::exchange(other.patches_, nullptr)), at_(other.at_) {}
         Shown& operator=(Shown&&) = delete;
-        ~Shown() { (void)end(); }  // an error can only repeat one that is on its way up already
-        /// Back to what the patches say.
-        Result<void> end();
+        ~Shown();
 
       private:
         friend class Patches;
@@ -61,20 +58,24 @@ class Patches final : public PhysMemory {
 
   private:
     struct Patch {
+        Gpa at;
         std::uint8_t original = 0;
         std::uint8_t opcode = 0;  // while users > 0
         unsigned users = 0;
         std::optional<std::uint8_t> shown;
     };
-    /// The patch at `at`, new and without effect when there was none.
+    /// The first patch at `at` or behind it.
+    [[nodiscard]] std::vector<Patch>::const_iterator first_from(Gpa at) const;
+    [[nodiscard]] Patch* find(Gpa at);
+    /// The patch at `at`, new and without effect when there was none; until the next one is added or forgotten.
     [[nodiscard]] Result<Patch*> find_or_add(Gpa at);
     [[nodiscard]] std::uint16_t& count_at(Gpa at) { return on_page_[(at - memory_.base()) / page_size]; }
     /// RAM gets the byte that the patch wants there; a patch that wants nothing any more is forgotten. Not recorded as written
     /// by the host: to everybody but the guest the byte is what it was.
-    [[nodiscard]] Result<void> settle(Gpa at);
+    void settle(Patch& patch);
 
     kvm::Memory& memory_;
-    std::map<std::uint64_t, Patch> patches_;
+    std::vector<Patch> patches_;  // by address
     std::vector<std::uint16_t> on_page_;  // how many of them
 };
 

@@ -136,12 +136,8 @@ Result<kvm::Exit> Stepper::run(const Before& before, std::chrono::milliseconds b
     if (before.armed() && !vcpu.waits_for_answer()) {
         STACKRIG_TRY(vcpu.disarm_single_step());
     }
-    if (own) {
-        STACKRIG_TRY(own->end());
-    }
-    if (fence) {
-        STACKRIG_TRY(fence->end());
-    }
+    own.reset();
+    fence.reset();
     return exit;
 }
 
