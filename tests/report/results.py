@@ -62,7 +62,7 @@ def swept(boundaries=120, events=("irq", "nmi"), text="enter", **more):
                "decisions": [text], "trace_hash": "fedcba9876543210", "count": 6, "boundary": 20, "seen_at": {events[0]: bad}, "file": "out/cx/found.toml"}
     sweep = {"boundaries": boundaries, "first": 0, "count": boundaries, "runs": 99, "foreseen": 0, "unproved": 0, "stops": 999, "allocations": 0,
              "coverage": {f"{text}{f}": {event: cell if f != 3 else none for event in events} for f in range(boundaries // 10)},
-             "places": places, "map": letters, "findings": [finding], "unmet": "", "all_met": True, "ignored": ["nothing"],
+             "places": places, "map": letters, "findings": [finding], "unmet": "", "all_met": True,
              "trunk_seconds": 0.5, "seconds": 0.5}
     return result(0, "FAIL", name="swept", violations=[violation(stop=0, step=text, text=text)], steps=[], landings=[], sweep=sweep) | more
 

@@ -64,8 +64,8 @@ Result<void> Sweep::seconds(std::size_t index, const Placement& first, Showing::
         const Boundary* const next = i + 1 < way.boundaries.size() ? &way.boundaries[i + 1] : nullptr;
         for (const Placement& second : placements(here, next, after, result)) {
             Cell& cell = cells_at(here, result)[second.word];
-            const std::array both{first.decision, second.decision};
-            STACKRIG_TRY(place(here, index, both, std::nullopt, cell, result));
+            const std::array both{first, second};
+            STACKRIG_TRY(place(index, both, std::nullopt, cell, result));
         }
     }
     return {};
@@ -82,10 +82,10 @@ Result<Sweep::Way> Sweep::walk_on(std::size_t index, const Placement& first) {
     }
     Visits visits = visits_;
     STACKRIG_TRY(restore(trunk[index]));
-    STACKRIG_TRY(apply(first.decision));
+    STACKRIG_TRY(apply(first));
     engine::Session& session = trunk_->session();
     // A failing allocation is decided where it is asked for: there the run still stands on the trunk.
-    bool on_trunk = std::holds_alternative<engine::FailAllocation>(first.decision.what);
+    bool on_trunk = std::holds_alternative<engine::FailAllocation>(first.what);
     Way way;
     std::uint64_t stops = ~std::uint64_t{0};
     for (;;) {

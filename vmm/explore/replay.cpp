@@ -164,7 +164,7 @@ Result<Shrunk> shrink(const Bench& bench, const scenario::Scenario& scenario) {
         STACKRIG_TRY_ASSIGN(const Replayed once, replay(bench, candidate));
         ++shrunk.runs;
         // A decision that was not reached leaves the candidate undecided: it is no witness.
-        const bool same = once.shown.how == Showing::How::failed && once.not_reached.empty() && once.shown.finding.key() == all.shown.finding.key();
+        const bool same = once.shown.how == Showing::How::failed && once.not_reached.empty() && once.shown.key() == all.shown.key();
         if (same) {
             shrunk.shown = once;
             shrunk.decisions = candidate.plan.decisions;

@@ -36,7 +36,7 @@ engine::Event any_of(const std::array<std::string_view, N>& words, Random& rando
 
 Result<SweepResult> Sweep::sample(std::uint64_t seed, std::uint64_t runs) {
     Random random(seed);
-    SweepResult result{.boundaries = boundaries(), .ignored = Trunk::ignored(), .trunk_seconds = trunk_seconds_};
+    SweepResult result{.boundaries = boundaries(), .trunk_seconds = trunk_seconds_};
     while (result.runs < runs) {
         const std::size_t index = random(boundaries());
         const engine::Event event = any_of(first_words, random);
@@ -46,8 +46,8 @@ Result<SweepResult> Sweep::sample(std::uint64_t seed, std::uint64_t runs) {
         }
         const Boundary& boundary = trunk_->boundaries()[index];
         if (!not_applicable(boundary, event)) {
-            const engine::Decision decision{engine::InjectAt{place_of(boundary, trunk_->scenario().plan), event}, ""};
-            STACKRIG_TRY(place(boundary, index, std::span(&decision, 1), second, result.coverage["anywhere"][event.text], result));
+            const Placement placement{&boundary, &event, event.text};
+            STACKRIG_TRY(place(index, std::span(&placement, 1), second, result.coverage["anywhere"][event.text], result));
         }
     }
     return result;

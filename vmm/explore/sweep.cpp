@@ -28,13 +28,7 @@ std::uint64_t msr(const machine::CpuSnapshot& cpu, std::uint32_t index) {
 }
 
 /// Of the map: what was put first, and whether something else behind it.
-std::string row_of(std::span<const engine::Decision> decisions) {
-    const auto* inject = std::get_if<engine::InjectAt>(&decisions.front().what);
-    const std::string first = inject != nullptr                                                          ? inject->event.text
-                              : std::get<engine::FailAllocation>(decisions.front().what).and_all_later ? "alloc-all"
-                                                                                                         : "alloc";
-    return decisions.size() == 1 ? first : first + ", then any";
-}
+std::string row_of(const std::string& first, std::size_t placements) { return placements == 1 ? first : first + ", then any"; }
 
 Fate fate_of(Showing::How how) {
     switch (how) {
@@ -115,7 +109,7 @@ std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const
 
 Result<SweepResult> Sweep::run(std::uint64_t first, std::uint64_t count) {
     const auto start = std::chrono::steady_clock::now();
-    SweepResult result{.boundaries = boundaries(), .first = first, .map = SweepMap(first), .ignored = Trunk::ignored(), .trunk_seconds = trunk_seconds_};
+    SweepResult result{.boundaries = boundaries(), .first = first, .map = SweepMap(first), .trunk_seconds = trunk_seconds_};
     const std::uint64_t end = first >= boundaries() ? first : first + std::min(count, boundaries() - first);
     for (std::uint64_t i = first; i < end; ++i) {
         STACKRIG_TRY(sweep_boundary(i, result));
@@ -146,7 +140,7 @@ Result<void> Sweep::sweep_boundary(std::size_t index, SweepResult& result) {
     result.allocations += plan_.allocations && asked_here(boundary, next) ? 1 : 0;
     for (const Placement& placement : placements(boundary, next, "", result)) {
         Cell& cell = cells_at(boundary, result)[placement.word];
-        STACKRIG_TRY_ASSIGN(const Showing::How how, place(boundary, index, std::span(&placement.decision, 1), std::nullopt, cell, result));
+        STACKRIG_TRY_ASSIGN(const Showing::How how, place(index, std::span(&placement, 1), std::nullopt, cell, result));
         if (plan_.pairs != engine::Pairs::none) {
             STACKRIG_TRY(seconds(index, placement, how, result));
         }
@@ -157,22 +151,21 @@ Result<void> Sweep::sweep_boundary(std::size_t index, SweepResult& result) {
 /// All that can be put at `here`; what cannot is counted with its reason. `after`: the words for what has been put before.
 std::vector<Sweep::Placement> Sweep::placements(const Boundary& here, const Boundary* next, const std::string& after, SweepResult& result) const {
     std::vector<Placement> all;
-    const engine::Place at = place_of(here, trunk_->scenario().plan);
     for (const engine::Event& event : plan_.events) {
         if (const auto why_not = not_applicable(here, event)) {
             ++cells_at(here, result)[after + event.text].not_applicable[*why_not];
             continue;
         }
-        all.push_back({{engine::InjectAt{at, event}, ""}, after + event.text});
+        all.push_back({&here, &event, after + event.text});
     }
     auto failure = plan_.allocations ? asked_here(here, next) : std::nullopt;
     if (plan_.allocations && !failure) {
         ++cells_at(here, result)[after + "alloc"].not_applicable["no page is asked for here"];
     }
     if (failure) {
-        all.push_back({{*failure, ""}, after + "alloc"});
+        all.push_back({&here, *failure, after + "alloc"});
         failure->and_all_later = true;
-        all.push_back({{*failure, ""}, after + "alloc-all"});
+        all.push_back({&here, *failure, after + "alloc-all"});
     }
     return all;
 }
@@ -200,22 +193,30 @@ std::optional<engine::FailAllocation> Sweep::asked_here(const Boundary& here, co
     return failure;
 }
 
-Result<void> Sweep::apply(const engine::Decision& decision) {
-    if (const auto* inject = std::get_if<engine::InjectAt>(&decision.what)) {
-        return trunk_->session().inject_here(inject->event);
+/// As a scenario would say it.
+engine::Decision Sweep::decision_for(const Placement& placement) const {
+    if (const auto* failure = std::get_if<engine::FailAllocation>(&placement.what)) {
+        return {*failure, ""};
     }
-    trunk_->session().fail_allocation(std::get<engine::FailAllocation>(decision.what));
-    return {};
+    return {engine::InjectAt{place_of(*placement.at, trunk_->scenario().plan), *std::get<const engine::Event*>(placement.what)}, ""};
 }
 
-/// The branch of one decision, from its boundary on. An event's landing is foreseen where that can be; what a branch shows that did not
+Result<void> Sweep::apply(const Placement& placement) {
+    if (const auto* failure = std::get_if<engine::FailAllocation>(&placement.what)) {
+        trunk_->session().fail_allocation(*failure);
+        return {};
+    }
+    return trunk_->session().inject_here(*std::get<const engine::Event*>(placement.what));
+}
+
+/// The branch of one placement, from its boundary on. An event's landing is foreseen where that can be; what a branch shows that did not
 /// prove it is thrown away.
-Result<Showing> Sweep::follow(const Boundary& from, const engine::Decision& decision, const std::optional<Second>& second, SweepResult& result) {
-    STACKRIG_TRY(restore(from));
-    const auto* inject = std::get_if<engine::InjectAt>(&decision.what);
+Result<Showing> Sweep::follow(const Placement& placement, const std::optional<Second>& second, SweepResult& result) {
+    STACKRIG_TRY(restore(*placement.at));
+    const auto* event = std::get_if<const engine::Event*>(&placement.what);
     bool foreseen = false;
-    if (inject != nullptr && !second) {
-        STACKRIG_TRY_ASSIGN(foreseen, trunk_->session().inject_foreseen(inject->event));
+    if (event != nullptr && !second) {
+        STACKRIG_TRY_ASSIGN(foreseen, trunk_->session().inject_foreseen(**event));
     }
     if (foreseen) {
         const std::uint64_t stops = result.stops;
@@ -227,29 +228,31 @@ Result<Showing> Sweep::follow(const Boundary& from, const engine::Decision& deci
         ++result.unproved;
         result.stops = stops;
         STACKRIG_TRY(trunk_->snapshots().flush_translations());  // the oracle's model has not seen all that was executed
-        STACKRIG_TRY(restore(from));
+        STACKRIG_TRY(restore(*placement.at));
     }
-    STACKRIG_TRY(apply(decision));
+    STACKRIG_TRY(apply(placement));
     return branch(second, result);
 }
 
-Result<Showing::How> Sweep::place(const Boundary& from, std::size_t index, std::span<const engine::Decision> decisions,
-                                  const std::optional<Second>& second, Cell& cell, SweepResult& result) {
-    auto tried = follow(from, decisions.back(), second, result);
+Result<Showing::How> Sweep::place(std::size_t index, std::span<const Placement> placements, const std::optional<Second>& second, Cell& cell,
+                                  SweepResult& result) {
+    auto ended = follow(placements.back(), second, result);
     ++result.runs;
-    if (!tried) {
-        return fail(tried.error().kind, fmt::format("\"{}\"{}: {}", scenario::render(decisions.back(), trunk_->names()),
+    if (!ended) {
+        return fail(ended.error().kind, fmt::format("\"{}\"{}: {}", scenario::render(decision_for(placements.back()), trunk_->names()),
                                                     second ? fmt::format(", then {} {} stops later", second->event.text, second->stops_before) : "",
-                                                    tried.error().text));
+                                                    ended.error().text));
     }
-    Showing& ended = *tried;
-    const Showing::How how = ended.how;
-    Sweep::count(ended, cell);
-    result.map.note(index, row_of(decisions), fate_of(how));
-    record(std::move(ended), index, decisions, result);
+    const Showing::How how = ended->how;
+    Sweep::count(how, cell);
+    result.map.note(index, row_of(placements.front().word, placements.size()), fate_of(how));
+    if (how == Showing::How::failed) {
+        ended->finding->text += second ? events_behind(placements.back()) : "";
+        record(std::move(*ended->finding), index, placements, result);
+    }
     // Shuffled, so that no kind of event is left out whose turn always comes after the same number of others.
     if (!second && checks_.repeat_every != 0 && shuffled(++branches_) % checks_.repeat_every == 0) {
-        STACKRIG_TRY(repeat(decisions));
+        STACKRIG_TRY(repeat(placements));
     }
     return how;
 }
@@ -306,23 +309,19 @@ Result<Showing> Sweep::branch(std::optional<Second> second, SweepResult& result)
     return what_it_shows(outcome, trunk_->watch());
 }
 
-void Sweep::count(const Showing& ended, Cell& cell) {
+void Sweep::count(Showing::How how, Cell& cell) {
     using How = Showing::How;
-    cell.executed += ended.how == How::incomplete || ended.how == How::late ? 0 : 1;
-    cell.rejoined += ended.how == How::rejoined ? 1 : 0;
-    cell.off_schedule += ended.how == How::off_schedule ? 1 : 0;
-    cell.incomplete += ended.how == How::incomplete ? 1 : 0;
-    cell.host_skipped += ended.how == How::late ? 1 : 0;
+    cell.executed += how == How::incomplete || how == How::late ? 0 : 1;
+    cell.rejoined += how == How::rejoined ? 1 : 0;
+    cell.off_schedule += how == How::off_schedule ? 1 : 0;
+    cell.incomplete += how == How::incomplete ? 1 : 0;
+    cell.host_skipped += how == How::late ? 1 : 0;
 }
 
-void Sweep::record(Showing ended, std::size_t index, std::span<const engine::Decision> decisions, SweepResult& result) {
-    if (ended.how != Showing::How::failed) {
-        return;
-    }
-    const auto known = std::find_if(result.findings.begin(), result.findings.end(),
-                                    [&](const Finding& f) { return f.key() == ended.finding.key(); });
-    Finding& finding = known == result.findings.end() ? ended.finding : *known;
-    std::vector<std::uint64_t>& seen_at = finding.seen_at[row_of(decisions)];
+void Sweep::record(Finding shown, std::size_t index, std::span<const Placement> placements, SweepResult& result) {
+    const auto known = std::find_if(result.findings.begin(), result.findings.end(), [&](const Finding& f) { return f.key() == shown.key(); });
+    Finding& finding = known == result.findings.end() ? shown : *known;
+    std::vector<std::uint64_t>& seen_at = finding.seen_at[row_of(placements.front().word, placements.size())];
     if (seen_at.empty() || seen_at.back() != index) {
         seen_at.push_back(index);
     }
@@ -330,18 +329,29 @@ void Sweep::record(Showing ended, std::size_t index, std::span<const engine::Dec
     if (known != result.findings.end()) {
         return;
     }
-    ended.finding.boundary = index;
-    for (const engine::Decision& decision : decisions) {
-        ended.finding.decisions.push_back(scenario::render(decision, trunk_->names()));
+    shown.boundary = index;
+    for (const Placement& placement : placements) {
+        shown.decisions.push_back(scenario::render(decision_for(placement), trunk_->names()));
     }
-    result.findings.push_back(std::move(ended.finding));
+    result.findings.push_back(std::move(shown));
+}
+
+/// Of the branch just run, where no decision says what came behind the first event.
+std::string Sweep::events_behind(const Placement& first) {
+    const auto& events = trunk_->session().state().outcome.events;
+    std::string all;
+    for (std::size_t i = first.at->moment.run.outcome.events.size() + 1; i < events.size(); ++i) {
+        all += fmt::format("{}{} at {}", all.empty() ? " Behind the first event came " : ", ", events[i].event,
+                           trunk_->bench().guest.describe(events[i].boundary));
+    }
+    return all.empty() ? all : all + ".";
 }
 
 /// The branch just run, again from nothing: the same stops, up to where it was left.
-Result<void> Sweep::repeat(std::span<const engine::Decision> decisions) {
+Result<void> Sweep::repeat(std::span<const Placement> placements) {
     const engine::Session::State& branch = trunk_->session().state();
     engine::RunPlan plan = trunk_->scenario().plan;
-    plan.decisions.insert(plan.decisions.end(), decisions.begin(), decisions.end());
+    std::transform(placements.begin(), placements.end(), std::back_inserter(plan.decisions), [this](const Placement& p) { return decision_for(p); });
     struct UpTo final : engine::Observer {
         explicit UpTo(std::uint64_t last_in) : last(last_in) {}
         bool at_stop(const engine::Stop& stop) override { return stop.index < last; }
@@ -353,7 +363,7 @@ Result<void> Sweep::repeat(std::span<const engine::Decision> decisions) {
     if (again.stops != branch.outcome.stops || again.trace_hash != branch.trace.value()) {
         return fail(ErrorKind::rig, fmt::format("\"{}\", run from a snapshot, gave trace {:016x} after {} stops; run from boot in a fresh VM, {:016x} "
                                                 "after {}: the rig is not deterministic",
-                                                scenario::render(decisions.back(), trunk_->names()), branch.trace.value(), branch.outcome.stops,
+                                                scenario::render(plan.decisions.back(), trunk_->names()), branch.trace.value(), branch.outcome.stops,
                                                 again.trace_hash, again.stops));
     }
     return {};

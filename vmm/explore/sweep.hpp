@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "guest/abi/layout.hpp"
@@ -51,9 +52,10 @@ class Sweep {
         std::uint64_t refusals = 0;      ///< places that would not take it
     };
 
-    /// Something to put at a boundary, and the word for it in the coverage.
+    /// Something to put at a boundary, and the word for it in the coverage. The sentence for it is made when somebody asks: few do.
     struct Placement {
-        engine::Decision decision;
+        const Boundary* at;
+        std::variant<const engine::Event*, engine::FailAllocation> what;
         std::string word;
     };
     /// The run behind a first placement, by single instructions.
@@ -67,19 +69,21 @@ class Sweep {
     [[nodiscard]] std::vector<Placement> placements(const Boundary& here, const Boundary* next, const std::string& after, SweepResult& result) const;
     [[nodiscard]] std::optional<engine::FailAllocation> asked_here(const Boundary& here, const Boundary* next) const;
     [[nodiscard]] std::map<std::string, Cell>& cells_at(const Boundary& boundary, SweepResult& result) const;
-    [[nodiscard]] Result<void> apply(const engine::Decision& decision);
-    /// From `from`, on the trunk or behind `index` of it, the last of `decisions`; the others have been taken on the way there.
-    [[nodiscard]] Result<Showing::How> place(const Boundary& from, std::size_t index, std::span<const engine::Decision> decisions,
-                                             const std::optional<Second>& second, Cell& cell, SweepResult& result);
+    [[nodiscard]] engine::Decision decision_for(const Placement& placement) const;
+    [[nodiscard]] Result<void> apply(const Placement& placement);
+    /// On the trunk or behind `index` of it, the last of `placements`; the others have been put on the way there.
+    [[nodiscard]] Result<Showing::How> place(std::size_t index, std::span<const Placement> placements, const std::optional<Second>& second,
+                                             Cell& cell, SweepResult& result);
     [[nodiscard]] Result<bool> placed(Second& second);
     [[nodiscard]] std::optional<std::string> not_applicable(const Boundary& boundary, const engine::Event& event) const;
     [[nodiscard]] bool handles(const Boundary& boundary, abi::CpuStack stack, const std::string& handler) const;
     [[nodiscard]] Result<void> restore(const Boundary& boundary);
-    [[nodiscard]] Result<Showing> follow(const Boundary& from, const engine::Decision& decision, const std::optional<Second>& second, SweepResult& result);
+    [[nodiscard]] Result<Showing> follow(const Placement& placement, const std::optional<Second>& second, SweepResult& result);
     [[nodiscard]] Result<Showing> branch(std::optional<Second> second, SweepResult& result);
-    [[nodiscard]] Result<void> repeat(std::span<const engine::Decision> decisions);
-    static void count(const Showing& ended, Cell& cell);
-    void record(Showing ended, std::size_t index, std::span<const engine::Decision> decisions, SweepResult& result);
+    [[nodiscard]] std::string events_behind(const Placement& first);
+    [[nodiscard]] Result<void> repeat(std::span<const Placement> placements);
+    static void count(Showing::How how, Cell& cell);
+    void record(Finding shown, std::size_t index, std::span<const Placement> placements, SweepResult& result);
 
     // pairs.cpp
     void prepare_pairs();

@@ -63,7 +63,6 @@ void SweepResult::add(const SweepResult& other) {
     stops += other.stops;
     seconds += other.seconds;
     trunk_seconds = std::max(trunk_seconds, other.trunk_seconds);
-    ignored = other.ignored;
     all_met = all_met || other.all_met;
     unmet = all_met ? "" : other.unmet;
     explore::add(coverage, other.coverage);

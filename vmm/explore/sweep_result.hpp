@@ -60,7 +60,6 @@ struct SweepResult {
     std::vector<Finding> findings;
     std::string unmet;             ///< a `sometimes` of the scenario that was not true in any run, this part's and those before it
     bool all_met = false;          ///< there is none
-    std::vector<std::string> ignored;  ///< by the comparison with the trunk
     double trunk_seconds = 0;
     double seconds = 0;            ///< of the branches
 

@@ -28,22 +28,19 @@ Judged judge_stop(const engine::RunOutcome& outcome, const scenario::Scenario& s
 }
 
 Showing failed(const char* verdict, std::string text, const engine::RunOutcome& outcome, const Watch& watch) {
-    Showing shown{.how = Showing::How::failed};
-    shown.finding.verdict = verdict;
-    shown.finding.text = std::move(text);
-    shown.finding.trace_hash = outcome.trace_hash;
+    Finding finding{.verdict = verdict, .text = std::move(text), .trace_hash = outcome.trace_hash};
     if (watch.violations().empty()) {
-        shown.finding.where = watch.where();
-        shown.finding.picture = watch.picture({}, false);
-        return shown;
+        finding.where = watch.where();
+        finding.picture = watch.picture({}, false);
+    } else {
+        const ViolationReport& violation = watch.violations().back();
+        finding.id = violation.id;
+        finding.object = object_class(violation.object);
+        finding.text = violation.text;
+        finding.where = violation.where;
+        finding.picture = violation.picture;
     }
-    const ViolationReport& violation = watch.violations().back();
-    shown.finding.id = violation.id;
-    shown.finding.object = object_class(violation.object);
-    shown.finding.text = violation.text;
-    shown.finding.where = violation.where;
-    shown.finding.picture = violation.picture;
-    return shown;
+    return {Showing::How::failed, std::move(finding)};
 }
 
 }  // namespace
@@ -57,9 +54,9 @@ Showing what_it_shows(const engine::RunOutcome& outcome, const Watch& watch) {
         case RunEnd::broken: return failed("broken", outcome.detail, outcome, watch);
         case RunEnd::stuck: return failed("stuck", outcome.detail, outcome, watch);
         case RunEnd::deadlocked: return failed("deadlock", outcome.detail, outcome, watch);
-        case RunEnd::budget: return {.how = Showing::How::incomplete, .finding = {.text = outcome.detail}};
+        case RunEnd::budget: return {Showing::How::incomplete, Finding{.text = outcome.detail}};
         case RunEnd::unreachable:
-        case RunEnd::undeliverable: return {.how = Showing::How::off_schedule, .finding = {.text = outcome.detail}};
+        case RunEnd::undeliverable: return {Showing::How::off_schedule, Finding{.text = outcome.detail}};
         default: break;
     }
     if (const auto broken = watch.finally_broken()) {

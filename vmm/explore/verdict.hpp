@@ -1,6 +1,7 @@
 // From the end of a run to a verdict.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "vmm/engine/runner.hpp"
@@ -33,7 +34,10 @@ struct Showing {
         late,          ///< the host did not deliver an event exactly where it was meant
     };
     How how = How::clean;
-    Finding finding;
+    std::optional<Finding> finding;  ///< of failed; of off_schedule and incomplete only its text
+
+    /// Finding::key(), empty without one.
+    [[nodiscard]] std::string key() const { return finding ? finding->key() : ""; }
 };
 [[nodiscard]] Showing what_it_shows(const engine::RunOutcome& outcome, const Watch& watch);
 

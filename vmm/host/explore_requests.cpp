@@ -94,13 +94,13 @@ Result<Json> ExploreRequests::replay(const Json& request, const explore::Bench& 
     std::uint64_t same = 1;
     for (std::uint64_t i = 1; i < times; ++i) {
         STACKRIG_TRY_ASSIGN(const explore::Replayed again, explore::replay(bench, scenario));
-        same += again.trace_hash == first.trace_hash && again.stops == first.stops && again.shown.finding.key() == first.shown.finding.key() ? 1 : 0;
+        same += again.trace_hash == first.trace_hash && again.stops == first.stops && again.shown.key() == first.shown.key() ? 1 : 0;
     }
     Json trace = Json::array();
     for (const explore::TraceLine& line : first.trace) {
         trace.push_back({{"stop", line.stop}, {"registers", line.registers}});
     }
-    return Json{{"how", name_of(first.shown.how)}, {"finding", report::to_json(first.shown.finding)}, {"runs", times}, {"same", same},
+    return Json{{"how", name_of(first.shown.how)}, {"finding", report::to_json(first.shown.finding.value_or(explore::Finding{}))}, {"runs", times}, {"same", same},
                 {"stops", first.stops}, {"trace_hash", fmt::format("{:016x}", first.trace_hash)}, {"not_reached", first.not_reached},
                 {"trace", trace}};
 }
@@ -113,7 +113,7 @@ Result<Json> ExploreRequests::shrink(const explore::Bench& bench, const scenario
     for (const engine::Decision& decision : shrunk.decisions) {
         decisions.push_back(scenario::render(decision, names));
     }
-    return Json{{"decisions", decisions}, {"runs", shrunk.runs}, {"finding", report::to_json(shrunk.shown.shown.finding)},
+    return Json{{"decisions", decisions}, {"runs", shrunk.runs}, {"finding", report::to_json(shrunk.shown.shown.finding.value_or(explore::Finding{}))},
                 {"stops", shrunk.shown.stops}, {"trace_hash", fmt::format("{:016x}", shrunk.shown.trace_hash)}};
 }
 

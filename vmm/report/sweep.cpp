@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "vmm/explore/trunk.hpp"
 #include "vmm/report/text.hpp"
 
 namespace stackrig::report {
@@ -136,7 +137,7 @@ Json to_json(const SweepResult& r) {
     }
     return {{"boundaries", r.boundaries}, {"first", r.first}, {"count", r.count}, {"runs", r.runs}, {"foreseen", r.foreseen}, {"unproved", r.unproved}, {"stops", r.stops},
             {"allocations", r.allocations}, {"coverage", coverage}, {"places", r.map.places()}, {"map", r.map.rows()}, {"findings", findings},
-            {"unmet", r.unmet}, {"all_met", r.all_met}, {"ignored", r.ignored},
+            {"unmet", r.unmet}, {"all_met", r.all_met}, {"ignored", explore::Trunk::ignored()},
             {"trunk_seconds", r.trunk_seconds}, {"seconds", r.seconds}};
 }
 
@@ -152,7 +153,6 @@ Result<SweepResult> sweep_from_json(const Json& json) try {
     json.at("allocations").get_to(r.allocations);
     json.at("unmet").get_to(r.unmet);
     json.at("all_met").get_to(r.all_met);
-    json.at("ignored").get_to(r.ignored);
     json.at("trunk_seconds").get_to(r.trunk_seconds);
     json.at("seconds").get_to(r.seconds);
     for (const auto& [function, cells] : json.at("coverage").items()) {
@@ -195,15 +195,12 @@ std::string coverage_statement(const SweepResult& result) {
                             result.count == result.boundaries ? "" : "; INCOMPLETE: not every boundary was swept"),
                 width, 2);
     const bool pairs = std::any_of(totals.begin(), totals.end(), [](const auto& row) { return row.first.find(", then ") != std::string::npos; });
-    std::string meaning = fmt::format("These are {} on the path that the scenario takes without any event, in the guest's kernel and user code, "
+    const std::string meaning = fmt::format("These are {} on the path that the scenario takes without any event, in the guest's kernel and user code, "
                                       "with sequentially consistent memory. {} events, other paths and other programs are not covered. A branch "
-                                      "that stands where the trunk stood is taken for the trunk's future; left out of that comparison: ",
+                                      "that stands where the trunk stood is taken for the trunk's future; left out of that comparison: {}.",
                                       pairs ? "all single placements and the ordered pairs that are not pruned, the first of each" : "all single placements",
-                                      pairs ? "Three or more" : "Two or more");
-    for (std::size_t i = 0; i < result.ignored.size(); ++i) {
-        meaning += (i == 0 ? "" : "; ") + result.ignored[i];
-    }
-    return out + wrap(meaning + ".", width, 2);
+                                      pairs ? "Three or more" : "Two or more", fmt::join(explore::Trunk::ignored(), "; "));
+    return out + wrap(meaning, width, 2);
 }
 
 std::string finding_text(const Finding& finding) {
