@@ -220,7 +220,7 @@ class Clean(unittest.TestCase):
 
     def test_progress_is_for_terminals(self):
         for arguments, words in (((*Sweep.ARGUMENTS, "--quiet"), ""), (Sweep.ARGUMENTS, r"\r\x1b\[K\d+ of \d+ boundaries, \d+ runs/s, \d+ s left"),
-                                 (("soak", "scenarios/schemes/fixed-null-syscall.toml", "--runs", "20"), r"\r\x1b\[K\d+ runs, \d+ a second, 0 alarms")):
+                                 (("soak", "scenarios/schemes/fixed-null-syscall.toml", "--runs", "20"), r"\r\x1b\[K1 of 1 visits, \d+ runs, 0 alarms")):
             said = on_a_terminal(self, *arguments)
             self.assertRegex(said, words or r"\A\Z")
 

@@ -6,10 +6,10 @@
 #include <mutex>
 #include <set>
 #include <thread>
-#include <unistd.h>
 
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/crew.hpp"
+#include "vmm/cli/progress.hpp"
 #include "vmm/cli/soak_tally.hpp"
 #include "vmm/report/sweep.hpp"
 
@@ -127,9 +127,7 @@ class Soak {
         }
         STACKRIG_TRY(tally_.note(visit.index,
                                  {.runs = result.runs, .alarms = alarms_ - alarms_before, .predicates = predicates_ - predicates_before, .stops = result.stops}));
-        if (::isatty(STDERR_FILENO) != 0) {
-            fmt::print(stderr, "\r\033[K{} runs, {:.0f} a second, {} alarms", runs_, static_cast<double>(runs_) / seconds(), alarms_);
-        }
+        progress_.at(++visited_, rounds_ * sources_.size(), runs_, fmt::format(", {} runs, {} alarms", runs_, alarms_));
         return {};
     }
 
@@ -144,6 +142,7 @@ class Soak {
     Result<void> break_off(const Visit& visit, const std::string& why) {
         const std::lock_guard lock(mutex_);
         ++broken_;
+        progress_.end();
         fmt::print("BROKEN OFF {}, seed {}, round {}: {}\n", visit.source->scenario.title(), options_.seed, visit.round, why);
         std::fflush(stdout);
         if (broken_ == most_broken) {
@@ -159,6 +158,7 @@ class Soak {
             return;
         }
         alarms_ += finding.count;
+        progress_.end();
         fmt::print("ALARM {} in {}, round {} ({} times): {}\n  {}\n  first by \"{}\"\n{}\n", finding.id.empty() ? finding.verdict : finding.id, title, round,
                    finding.count, finding.text, finding.where, finding.decisions.front(), finding.picture);
         std::fflush(stdout);
@@ -177,6 +177,7 @@ class Soak {
     [[nodiscard]] double seconds() const { return std::max(0.001, std::chrono::duration<double>(Clock::now() - start_).count()); }
 
     int conclude() const {
+        progress_.end();
         fmt::print("{} injected runs, seed {}, rounds {} to {}: {} alarm{}\n"
                    "  {} executed, {} of them rejoined the run without events, {} ended off the schedule, {} out of their budget, {} not delivered exactly\n"
                    "  {} ended at a predicate of the scenario, which speaks of the run without events\n"
@@ -205,6 +206,8 @@ class Soak {
     std::mutex mutex_;  // guards all below
     std::uint64_t rounds_ = 0;
     std::uint64_t next_ = 0;  ///< visits begun
+    std::uint64_t visited_ = 0;
+    Progress progress_{"visits", false};
     std::uint64_t runs_ = 0;
     std::uint64_t stops_ = 0;
     std::uint64_t alarms_ = 0;

@@ -13,6 +13,7 @@
 #include "vmm/cli/commands.hpp"
 #include "vmm/cli/counterexample.hpp"
 #include "vmm/cli/crew.hpp"
+#include "vmm/cli/progress.hpp"
 #include "vmm/cli/shown.hpp"
 #include "vmm/explore/sweep_scenario.hpp"
 #include "vmm/host/explore_requests.hpp"
@@ -32,7 +33,6 @@ using host::Json;
 constexpr std::chrono::seconds patience{600};
 constexpr std::uint64_t least_part = 32;  ///< boundaries in one request
 constexpr std::uint64_t replays = 100;
-constexpr std::chrono::seconds quiet_interval{10};
 
 /// What has been done, in memory and in the file, so that a killed sweep goes on where it was.
 class Ledger {
@@ -108,50 +108,6 @@ class Ledger {
     std::set<std::uint64_t> done_;
     SweepResult total_;
     bool resumed_ = false;
-};
-
-/// Rate and time left: on a terminal all the time, elsewhere a line now and then.
-class Progress {
-  public:
-    explicit Progress(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) != 0) {}
-    void at(std::size_t done, std::size_t all, std::uint64_t runs) {
-        const auto now = std::chrono::steady_clock::now();
-        if (quiet_ || (!terminal_ && now - last_ < quiet_interval)) {
-            return;
-        }
-        last_ = now;
-        fmt::print(stderr, "{}{} of {} boundaries{}{}", terminal_ ? "\r\033[K" : "", done, all, pace({now, done, runs}, all), terminal_ ? "" : "\n");
-    }
-    void end() const {
-        if (!quiet_ && terminal_) {
-            fmt::print(stderr, "\r\033[K");
-        }
-    }
-
-  private:
-    using Time = std::chrono::steady_clock::time_point;
-    struct Reached {
-        Time when;
-        std::size_t boundaries;
-        std::uint64_t runs;
-    };
-    /// Since the first report: what came before, the host's start, the walk, a sweep that is resumed, does not come again.
-    std::string pace(const Reached& now, std::size_t all) {
-        if (!first_) {
-            first_ = now;
-        }
-        if (now.boundaries == first_->boundaries) {
-            return "";
-        }
-        const double seconds = std::max(std::chrono::duration<double>(now.when - first_->when).count(), 0.001);
-        return fmt::format(", {:.0f} runs/s, {:.0f} s left", static_cast<double>(now.runs - first_->runs) / seconds,
-                           seconds * static_cast<double>(all - now.boundaries) / static_cast<double>(now.boundaries - first_->boundaries));
-    }
-
-    bool quiet_;
-    bool terminal_;
-    Time last_ = std::chrono::steady_clock::now();
-    std::optional<Reached> first_;
 };
 
 class SweepRun {
@@ -333,7 +289,7 @@ class SweepRun {
     Outputs outputs_;
     std::optional<Crew> crew_;  ///< of the main thread: a child dies with the thread that has started it
     Ledger ledger_;
-    Progress progress_{options_.quiet};
+    Progress progress_{"boundaries", options_.quiet};
     std::mutex mutex_;  // guards everything below, and ledger_ and progress_ while several work
     std::condition_variable changed_;  ///< shared_out_ or error_
     bool shared_out_ = false;
