@@ -58,7 +58,7 @@ def swept(boundaries=120, events=("irq", "nmi"), text="enter", **more):
     letters[events[0]] = "".join("F" if i in bad else c for i, c in enumerate(letters[events[0]]))
     cell = {"executed": 8, "rejoined": 4, "off_schedule": 2, "incomplete": 0, "host_skipped": 0, "na": {text: 2}, "pruned": {}}
     none = {**cell, "executed": 0, "rejoined": 0, "off_schedule": 0}
-    finding = {"verdict": "violation", "invariant": "INV-19", "object": text, "text": text, "where": text, "picture": text + "\n",
+    finding = {"verdict": "violation", "invariant": "INV-19", "object": text, "also": [], "text": text, "where": text, "picture": text + "\n",
                "decisions": [text], "trace_hash": "fedcba9876543210", "count": 6, "boundary": 20, "seen_at": {events[0]: bad}, "file": "out/cx/found.toml"}
     sweep = {"boundaries": boundaries, "first": 0, "count": boundaries, "runs": 99, "foreseen": 0, "unproved": 0, "stops": 999, "allocations": 0,
              "coverage": {f"{text}{f}": {event: cell if f != 3 else none for event in events} for f in range(boundaries // 10)},

@@ -46,7 +46,11 @@ std::string counterexample_text(const std::string& text, const std::string& vari
         scenario::erase(document, gone);
     }
     if (!finding.id.empty()) {
-        scenario::set(document, "expect", scenario::table_of({{"violation", scenario::string_value(finding.id)}}));
+        std::vector<std::pair<std::string, Value>> expect{{"violation", scenario::string_value(finding.id)}};
+        if (!finding.also.empty()) {
+            expect.emplace_back("also", scenario::array_of(finding.also));
+        }
+        scenario::set(document, "expect", scenario::table_of(std::move(expect)));
     }
     const scenario::Member* const run = document.member("run");
     Value changed = run == nullptr ? Value() : run->value;

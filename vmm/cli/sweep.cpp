@@ -263,6 +263,7 @@ class SweepRun {
         };
         STACKRIG_TRY_ASSIGN(const Json shrunk, ask({{"do", "shrink"}}, finding.trace_hash));
         shrunk.at("decisions").get_to(finding.decisions);
+        shrunk.at("finding").at("also").get_to(finding.also);
         const std::uint64_t trace = std::stoull(shrunk.at("trace_hash").get<std::string>(), nullptr, 16);
         STACKRIG_TRY_ASSIGN(const Json replayed, ask({{"do", "replay"}, {"times", replays}}, trace));
         std::error_code ignored;

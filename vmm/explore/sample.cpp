@@ -1,4 +1,5 @@
 // Random placements of a sweep: any boundary, any event, often a second one later. A stream of them is repeatable by its seed.
+#include <algorithm>
 #include <array>
 #include <fmt/format.h>
 
@@ -34,21 +35,30 @@ engine::Event any_of(const std::array<std::string_view, N>& words, Random& rando
 
 }  // namespace
 
-Result<SweepResult> Sweep::sample(std::uint64_t seed, std::uint64_t runs) {
+std::vector<Sweep::Drawn> Sweep::draw(std::uint64_t seed, std::uint64_t runs) const {
     Random random(seed);
-    SweepResult result{.boundaries = boundaries(), .trunk_seconds = trunk_seconds_};
-    while (result.runs < runs) {
-        const std::size_t index = random(boundaries());
-        const engine::Event event = any_of(first_words, random);
-        std::optional<Second> second;
+    std::vector<Drawn> drawn;
+    while (drawn.size() < runs) {
+        Drawn one{.boundary = random(boundaries()), .first = any_of(first_words, random), .second = {}};
         if (random(2) != 0) {
-            second = Second{any_of(second_words, random), random(most_stops_between)};
+            one.second = Second{any_of(second_words, random), random(most_stops_between)};
         }
-        const Boundary& boundary = trunk_->boundaries()[index];
-        if (!not_applicable(boundary, event)) {
-            const Placement placement{&boundary, &event, event.text};
-            STACKRIG_TRY(place(index, std::span(&placement, 1), second, result.coverage["anywhere"][event.text], result));
+        if (!not_applicable(standing_at(trunk_->boundaries()[one.boundary]), one.first)) {
+            drawn.push_back(std::move(one));
         }
+    }
+    return drawn;
+}
+
+/// In the order of the boundaries: to go back to one nearby changes fewer pages, and seldom page tables, after which a host with shadow
+/// paging has every translation to find anew.
+Result<SweepResult> Sweep::sample(std::uint64_t seed, std::uint64_t runs) {
+    std::vector<Drawn> drawn = draw(seed, runs);
+    std::stable_sort(drawn.begin(), drawn.end(), [](const Drawn& a, const Drawn& b) { return a.boundary < b.boundary; });
+    SweepResult result{.boundaries = boundaries(), .trunk_seconds = trunk_seconds_};
+    for (const Drawn& one : drawn) {
+        const Placement placement{&trunk_->boundaries()[one.boundary], &one.first, one.first.text};
+        STACKRIG_TRY(place(one.boundary, std::span(&placement, 1), one.second, result.coverage["anywhere"][one.first.text], result));
     }
     return result;
 }
@@ -63,8 +73,9 @@ Result<bool> Sweep::placed(Second& second) {
     if (session.state().booting) {
         return true;
     }
-    STACKRIG_TRY_ASSIGN(const Boundary here, trunk_->here(true));
-    const auto refused = not_applicable(here, second.event);
+    const CpuId cpu = session.state().active;
+    STACKRIG_TRY_ASSIGN(const machine::CpuSnapshot state, machine::capture(session.machine().vcpu(cpu)));
+    const auto refused = not_applicable({state, cpu, trunk_->bench().guest.symbol_at(Gva(state.regs.rip))}, second.event);
     if (!refused) {
         STACKRIG_TRY(session.inject_here(second.event));
     }

@@ -71,34 +71,35 @@ bool Sweep::in_window(const Boundary& boundary) const {
 }
 
 /// From the first instruction of `handler` to its IRET, on an IST stack of its own.
-bool Sweep::handles(const Boundary& boundary, abi::CpuStack stack, const std::string& handler) const {
-    const std::uint64_t top = abi::cpu_stack_top(boundary.cpu.value(), stack);
+bool Sweep::handles(const Standing& at, abi::CpuStack stack, const std::string& handler) {
+    const std::uint64_t top = abi::cpu_stack_top(at.cpu.value(), stack);
     const std::uint64_t base = top - abi::cpu_stack_pages[static_cast<std::size_t>(stack)] * abi::page_bytes;
-    const std::uint64_t rsp = boundary.moment.machine.cpu(boundary.cpu).regs.rsp;
-    return (rsp >= base && rsp < top) || boundary.function == handler;
+    const std::uint64_t rsp = at.state.regs.rsp;
+    return (rsp >= base && rsp < top) || at.function == handler;
 }
 
-std::optional<std::string> Sweep::not_applicable(const Boundary& boundary, const engine::Event& event) const {
-    const machine::CpuSnapshot& cpu = boundary.moment.machine.cpu(boundary.cpu);
+std::optional<std::string> Sweep::not_applicable(const Standing& at, const engine::Event& event) const {
+    const machine::CpuSnapshot& cpu = at.state;
+    const Gva rip(cpu.regs.rip);
     if (event.kind == EventKind::machine_check && (msr(cpu, x86::msr::mcg_status) & x86::mca::mcg_mcip) != 0) {
         return "MCIP is set: a second machine check is a shutdown";
     }
-    if (event.kind == EventKind::machine_check && handles(boundary, abi::CpuStack::mc, "asm_exc_machine_check")) {
+    if (event.kind == EventKind::machine_check && handles(at, abi::CpuStack::mc, "asm_exc_machine_check")) {
         return "#MC is being handled: between the clearing of MCIP and the IRET no kernel survives another, which overwrites the frame of the first";
     }
-    if (event.kind == EventKind::debug && handles(boundary, abi::CpuStack::db, "asm_exc_debug")) {
+    if (event.kind == EventKind::debug && handles(at, abi::CpuStack::db, "asm_exc_debug")) {
         return "#DB is being handled: kernels disarm breakpoints there, for a second one overwrites the frame of the first";
     }
-    if (event.kind == EventKind::int3 && !boundary.user_mode && cpu.regs.rsp < abi::direct_map_base) {
+    if (event.kind == EventKind::int3 && !at.user_mode() && cpu.regs.rsp < abi::direct_map_base) {
         return "RSP is the user's still, or again: INT3 has no stack of its own, and no kernel puts one into such code (noinstr)";
     }
-    if (event.kind == EventKind::int3 && boundary.rip == trunk_->bench().guest.find("native_irq_return_iret") && cpu.sregs.gs.base < abi::direct_map_base) {
+    if (event.kind == EventKind::int3 && rip == trunk_->bench().guest.find("native_irq_return_iret") && cpu.sregs.gs.base < abi::direct_map_base) {
         return "the IRET to user mode: error_entry takes an exception there for one that IRET raised, so no kernel puts an INT3 on it (noinstr)";
     }
-    if (event.kind == EventKind::int3 && boundary.rip == trunk_->bench().guest.find("asm_exc_int3")) {
+    if (event.kind == EventKind::int3 && rip == trunk_->bench().guest.find("asm_exc_int3")) {
         return std::string(machine::int3_in_its_handler);
     }
-    if (event.kind == EventKind::nmi && cpu.events.nmi.masked == 0 && handles(boundary, abi::CpuStack::nmi, "asm_exc_nmi")) {
+    if (event.kind == EventKind::nmi && cpu.events.nmi.masked == 0 && handles(at, abi::CpuStack::nmi, "asm_exc_nmi")) {
         return "an NMI is being handled, and the IRET of another event has unmasked NMIs: Linux's entry code copes with a second one, the guest's does not";
     }
     if (event.kind == EventKind::nmi && cpu.events.interrupt.shadow != 0) {
@@ -152,7 +153,7 @@ Result<void> Sweep::sweep_boundary(std::size_t index, SweepResult& result) {
 std::vector<Sweep::Placement> Sweep::placements(const Boundary& here, const Boundary* next, const std::string& after, SweepResult& result) const {
     std::vector<Placement> all;
     for (const engine::Event& event : plan_.events) {
-        if (const auto why_not = not_applicable(here, event)) {
+        if (const auto why_not = not_applicable(standing_at(here), event)) {
             ++cells_at(here, result)[after + event.text].not_applicable[*why_not];
             continue;
         }

@@ -58,6 +58,14 @@ class Sweep {
         std::variant<const engine::Event*, engine::FailAllocation> what;
         std::string word;
     };
+    /// A CPU between two instructions, as far as it decides what can be put there.
+    struct Standing {
+        const machine::CpuSnapshot& state;
+        CpuId cpu;
+        const std::string& function;
+        [[nodiscard]] bool user_mode() const { return (state.sregs.cs.selector & 3) == 3; }
+    };
+    [[nodiscard]] static Standing standing_at(const Boundary& boundary) { return {boundary.moment.machine.cpu(boundary.cpu), boundary.cpu, boundary.function}; }
     /// The run behind a first placement, by single instructions.
     struct Way {
         std::vector<Boundary> boundaries;
@@ -75,8 +83,8 @@ class Sweep {
     [[nodiscard]] Result<Showing::How> place(std::size_t index, std::span<const Placement> placements, const std::optional<Second>& second,
                                              Cell& cell, SweepResult& result);
     [[nodiscard]] Result<bool> placed(Second& second);
-    [[nodiscard]] std::optional<std::string> not_applicable(const Boundary& boundary, const engine::Event& event) const;
-    [[nodiscard]] bool handles(const Boundary& boundary, abi::CpuStack stack, const std::string& handler) const;
+    [[nodiscard]] std::optional<std::string> not_applicable(const Standing& at, const engine::Event& event) const;
+    [[nodiscard]] static bool handles(const Standing& at, abi::CpuStack stack, const std::string& handler);
     [[nodiscard]] Result<void> restore(const Boundary& boundary);
     [[nodiscard]] Result<Showing> follow(const Placement& placement, const std::optional<Second>& second, SweepResult& result);
     [[nodiscard]] Result<Showing> branch(std::optional<Second> second, SweepResult& result);
@@ -84,6 +92,14 @@ class Sweep {
     [[nodiscard]] Result<void> repeat(std::span<const Placement> placements);
     static void count(Showing::How how, Cell& cell);
     void record(Finding shown, std::size_t index, std::span<const Placement> placements, SweepResult& result);
+
+    // sample.cpp
+    struct Drawn {
+        std::size_t boundary;
+        engine::Event first;
+        std::optional<Second> second;
+    };
+    [[nodiscard]] std::vector<Drawn> draw(std::uint64_t seed, std::uint64_t runs) const;
 
     // pairs.cpp
     void prepare_pairs();

@@ -33,6 +33,7 @@ struct Finding {
     std::string verdict;                 ///< "violation", "panic", "broken", "stuck", "deadlock", "predicate"
     std::string id;                      ///< of the invariant; empty for none
     std::string object;                  ///< "P2 of B", "frame #": numbers of frames left out
+    std::vector<std::string> also;       ///< ids that fired on the way to it, as the scenario's `also` allows
     std::string text;                    ///< what was seen the first time
     std::string where;                   ///< where the CPU was then
     std::string picture;

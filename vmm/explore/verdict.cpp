@@ -29,16 +29,21 @@ Judged judge_stop(const engine::RunOutcome& outcome, const scenario::Scenario& s
 
 Showing failed(const char* verdict, std::string text, const engine::RunOutcome& outcome, const Watch& watch) {
     Finding finding{.verdict = verdict, .text = std::move(text), .trace_hash = outcome.trace_hash};
-    if (watch.violations().empty()) {
+    const ViolationReport* const violation = watch.ended_by();
+    for (const ViolationReport& other : watch.violations()) {
+        if (&other != violation) {
+            finding.also.push_back(other.id);
+        }
+    }
+    if (violation == nullptr) {
         finding.where = watch.where();
         finding.picture = watch.picture({}, false);
     } else {
-        const ViolationReport& violation = watch.violations().back();
-        finding.id = violation.id;
-        finding.object = object_class(violation.object);
-        finding.text = violation.text;
-        finding.where = violation.where;
-        finding.picture = violation.picture;
+        finding.id = violation->id;
+        finding.object = object_class(violation->object);
+        finding.text = violation->text;
+        finding.where = violation->where;
+        finding.picture = violation->picture;
     }
     return {Showing::How::failed, std::move(finding)};
 }
@@ -47,7 +52,7 @@ Showing failed(const char* verdict, std::string text, const engine::RunOutcome& 
 
 Showing what_it_shows(const engine::RunOutcome& outcome, const Watch& watch) {
     if (watch.expected_seen() || !watch.failure().empty()) {
-        return failed(watch.violations().empty() ? "predicate" : "violation", watch.failure(), outcome, watch);
+        return failed(watch.ended_by() == nullptr ? "predicate" : "violation", watch.failure(), outcome, watch);
     }
     switch (outcome.end) {
         case RunEnd::panic: return failed("panic", outcome.detail, outcome, watch);

@@ -39,6 +39,7 @@ Watch::Watch(const scenario::Scenario& scenario, const scenario::Names& names, G
 void Watch::restore(const State& state) {
     oracle_.restore(state.oracle);
     violations_ = state.violations;
+    ended_by_.clear();
     failure_ = state.failure;
     expected_seen_ = state.expected_seen;
     booted_ = state.booted;
@@ -107,11 +108,17 @@ std::string Watch::picture(std::span<const oracle::ThreadId> focus, bool everyth
                            {.symbol = symbolise_, .focus = focus, .everything = everything, .reserve_pages = scenario_.plan.guest.reserve_pages});
 }
 
+const ViolationReport* Watch::report_of(const std::string& id) const {
+    const auto found = std::find_if(violations_.begin(), violations_.end(), [&](const ViolationReport& v) { return v.id == id; });
+    return found == violations_.end() ? nullptr : &*found;
+}
+
+const ViolationReport* Watch::ended_by() const { return report_of(ended_by_); }
+
 /// Records it; false when the run has shown what it had to, or failed.
 bool Watch::take(const oracle::Violation& violation) {
     const std::string id(violation.id);
-    const bool known = std::any_of(violations_.begin(), violations_.end(), [&](const ViolationReport& v) { return v.id == id; });
-    if (!known) {
+    if (report_of(id) == nullptr) {
         const std::string step = violation.step < scenario_.plan.schedule.size() ? scenario_.plan.schedule[violation.step].text : "";
         const Before& before = before_[violation.cpu.value()];
         violations_.push_back({.id = id,
@@ -127,13 +134,14 @@ bool Watch::take(const oracle::Violation& violation) {
                                .before_stop = before.stop});
         violations_.back().moment.violated = {id};
     }
-    if (id == scenario_.expect.violation) {
-        expected_seen_ = true;
-        return false;
-    }
     const auto& also = scenario_.expect.also;
     if (std::find(also.begin(), also.end(), id) != also.end()) {
         return true;
+    }
+    ended_by_ = id;
+    if (id == scenario_.expect.violation) {
+        expected_seen_ = true;
+        return false;
     }
     failure_ = fmt::format("{} was violated: {}", id, violation.text);
     if (!scenario_.expect.pass()) {
@@ -211,8 +219,7 @@ void Watch::at_end(const engine::Stop& stop, engine::Ending ending) {
 
 bool Watch::has_fired(const std::string& id) const {
     const auto notes = oracle_.notes();
-    return std::any_of(violations_.begin(), violations_.end(), [&](const ViolationReport& v) { return v.id == id; }) ||
-           std::any_of(notes.begin(), notes.end(), [&](const oracle::Violation& v) { return v.id == id; });
+    return report_of(id) != nullptr || std::any_of(notes.begin(), notes.end(), [&](const oracle::Violation& v) { return v.id == id; });
 }
 
 std::optional<std::string> Watch::never_true() const {

@@ -37,6 +37,8 @@ class Watch final : public engine::Observer {
     /// Why the run failed, empty when it did not.
     [[nodiscard]] const std::string& failure() const { return failure_; }
     [[nodiscard]] const std::vector<ViolationReport>& violations() const { return violations_; }
+    /// The one of them that ended the run; null when it goes on, or ended by something else.
+    [[nodiscard]] const ViolationReport* ended_by() const;
     /// Ids that fired or were noted on the way.
     [[nodiscard]] bool has_fired(const std::string& id) const;
     /// A `sometimes` that was never true; nothing when all were.
@@ -74,6 +76,7 @@ class Watch final : public engine::Observer {
     [[nodiscard]] std::int64_t read(const scenario::Fact& fact) const;
     [[nodiscard]] std::string values_of(const scenario::CheckedPredicate& predicate) const;
     [[nodiscard]] bool holds(const scenario::CheckedPredicate& predicate) const;
+    [[nodiscard]] const ViolationReport* report_of(const std::string& id) const;
     [[nodiscard]] bool take(const oracle::Violation& violation);
     void remember(const engine::Stop& stop, std::span<const oracle::Violation> violations);
 
@@ -83,6 +86,7 @@ class Watch final : public engine::Observer {
     oracle::Oracle oracle_;
     std::vector<bool> sometimes_;
     std::vector<ViolationReport> violations_;
+    std::string ended_by_;
     std::vector<Before> before_;  // by CPU, its last stop but this
     std::deque<oracle::Moment> moments_;
     std::size_t recording_ = 0;

@@ -102,7 +102,7 @@ Json to_json(const Cell& cell) {
 }
 
 Json to_json(const Finding& f) {
-    return {{"verdict", f.verdict}, {"invariant", f.id}, {"object", f.object}, {"text", f.text}, {"where", f.where},
+    return {{"verdict", f.verdict}, {"invariant", f.id}, {"object", f.object}, {"also", f.also}, {"text", f.text}, {"where", f.where},
             {"picture", f.picture}, {"decisions", f.decisions}, {"trace_hash", fmt::format("{:016x}", f.trace_hash)},
             {"count", f.count}, {"boundary", f.boundary}, {"seen_at", f.seen_at}, {"file", f.file}};
 }
@@ -112,6 +112,7 @@ Finding finding_from_json(const Json& json) {
     json.at("verdict").get_to(f.verdict);
     json.at("invariant").get_to(f.id);
     json.at("object").get_to(f.object);
+    json.at("also").get_to(f.also);
     json.at("text").get_to(f.text);
     json.at("where").get_to(f.where);
     json.at("picture").get_to(f.picture);
@@ -208,6 +209,9 @@ std::string finding_text(const Finding& finding) {
                                   finding.object.empty() ? "" : ": " + finding.object,
                                   finding.count > 1 ? fmt::format("  ({} placements)", finding.count) : "");
     out += wrap(finding.text, width, 2) + wrap("at " + finding.where, width, 2);
+    if (!finding.also.empty()) {
+        out += wrap(fmt::format("on the way to it: {}", fmt::join(finding.also, ", ")), width, 2);
+    }
     for (const std::string& decision : finding.decisions) {
         out += wrap("decision: " + decision, width, 2);
     }

@@ -35,6 +35,7 @@ class Loader {
     void threads();
     void thread(const Member& member);
     void program(const Table& table, std::size_t index);
+    [[nodiscard]] std::optional<abi::Op> read_for_any_kind(const Value& sentence);
     void unreachable(const std::vector<const Value*>& sentences,
                      const std::vector<std::optional<abi::Op>>& ops, const Member* loop);
     void schedule();

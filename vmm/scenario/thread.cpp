@@ -31,6 +31,8 @@ std::string name_problem(std::string_view name) {
     return {};
 }
 
+constexpr abi::ThreadKind kinds[] = {abi::ThreadKind::user, abi::ThreadKind::kthread, abi::ThreadKind::worker};
+
 /// Nothing behind these operations is ever run.
 bool ends_program(const abi::Op& op) {
     return op.kind == abi::OpKind::spin || op.kind == abi::OpKind::end ||
@@ -79,7 +81,6 @@ void Loader::thread(const Member& member) {
     table.only(keys_of("threads.*"), "schedule");
     engine::ThreadPlan plan;
     plan.name = member.key;
-    constexpr abi::ThreadKind kinds[] = {abi::ThreadKind::user, abi::ThreadKind::kthread, abi::ThreadKind::worker};
     const auto kind = table.choice("kind", {"user", "kthread", "worker"});
     if (table.has("kind") && !kind) {
         of_unknown_kind_.insert(scenario_.plan.threads.size());
@@ -106,8 +107,7 @@ void Loader::program(const Table& table, std::size_t index) {
     std::vector<std::optional<abi::Op>> ops;
     abi::ThreadKind kind = plan.kind;
     for (const Value* sentence : sentences) {
-        // What a thread may do depends on its kind: of an unknown one nothing is said.
-        ops.push_back(of_unknown_kind_.contains(index) ? std::nullopt : read_operation(piece_of(*sentence), kind, names_, reporter_));
+        ops.push_back(of_unknown_kind_.contains(index) ? read_for_any_kind(*sentence) : read_operation(piece_of(*sentence), kind, names_, reporter_));
         if (ops.back() && ops.back()->kind == abi::OpKind::exec) {
             kind = abi::ThreadKind::user;  // what follows runs in user mode
         }
@@ -128,6 +128,17 @@ void Loader::program(const Table& table, std::size_t index) {
                         plan.program.size(), loop ? ", the jump of its loop counted" : "", abi::max_ops));
     }
     unreachable(sentences, ops, loop_key);
+}
+
+/// What a thread may do depends on its kind: of an unknown one only what none may do is a problem.
+std::optional<abi::Op> Loader::read_for_any_kind(const Value& sentence) {
+    for (const abi::ThreadKind kind : kinds) {
+        Reporter unheard(reporter_.source());
+        if (read_operation(piece_of(sentence), kind, names_, unheard)) {
+            return std::nullopt;
+        }
+    }
+    return read_operation(piece_of(sentence), kinds[0], names_, reporter_);
 }
 
 void Loader::unreachable(const std::vector<const Value*>& sentences,

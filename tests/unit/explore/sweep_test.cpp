@@ -179,6 +179,14 @@ trace = "0000000000000123"
 )", cli::counterexample_name(found)));
 }
 
+TEST(Counterexample, ExpectsWhatFiredOnTheWayAndNoMore) {
+    Finding found = finding("INV-19", 1, 1);
+    found.also = {"INV-17", "INV-20"};
+    EXPECT_NE(cli::counterexample_text(source, "", found, 1, 2).find("\nexpect = { violation = \"INV-19\", also = [\"INV-17\", \"INV-20\"] }\n"), std::string::npos)
+        << "replayed, the first of them would end the run";
+    EXPECT_NE(report::finding_text(found).find("\n  on the way to it: INV-17, INV-20\n"), std::string::npos) << report::finding_text(found);
+}
+
 TEST(Counterexample, OfAVariantIsTheVariantsRun) {
     const std::string text = cli::counterexample_text(source + R"(
 [guest]
