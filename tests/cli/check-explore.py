@@ -176,7 +176,7 @@ class Clean(unittest.TestCase):
         self.assertRegex(said.stdout, r"(?m)^ +\d+ cpu0 A +mark +enter\.begin thread A, entry device +enter\+0x[0-9a-f]+$")
         self.assertLessEqual(max(map(len, said.stdout.splitlines()[1:])), 110)
         registers = rig("replay", "scenarios/seed/c7-two-irqs-in-a-row.toml", "--registers")
-        self.assertEqual(len(re.findall(r"^ +rflags=0x[0-9a-f]+ cs=0x[0-9a-f]+ cr3=0x[0-9a-f]+ rax=", registers.stdout, re.M)), stops)
+        self.assertEqual(len(re.findall(r"^ +rflags=0x[0-9a-f]+ cs=0x[0-9a-f]+ cr3=0x[0-9a-f]+ gs=0x[0-9a-f]+ nmi_masked=[01] rax=", registers.stdout, re.M)), stops)
 
     def test_an_expected_violation_is_no_failure(self):
         said = rig("replay", "scenarios/seed/c7-reserve-holder-rescheduled.toml")
@@ -190,6 +190,19 @@ class Clean(unittest.TestCase):
         self.assertRegex(said.stdout, r'\nc7-two-irqs-in-a-row, stop \d+, in step 1 \("run A until user"\)\n')
         said = rig("inspect", "scenarios/seed/c7-two-irqs-in-a-row.toml", "--at", "mark(panic)")
         self.assertRegex(said.stderr, r'\Aerror: "mark\(panic\)" was not reached: the run of c7-two-irqs-in-a-row ended after \d+ stops in step \d+\. The place "end" shows where\n\Z')
+
+    def test_a_counterexample_expects_what_fires_on_the_way(self):
+        with tempfile.TemporaryDirectory() as folder:
+            deeper = pathlib.Path(folder, "deeper.toml")
+            deeper.write_text(pathlib.Path(ROOT, SWEPT).read_text().replace('violation = "INV-21"', 'violation = "INV-17", also = ["INV-21", "INV-20"]'))
+            said = rig("sweep", deeper, "--events", "tick", "--at", "user_main", "--quiet", "--out", folder)
+            self.assertEqual(said.returncode, 0, said)
+            self.assertIn("\n  on the way to it: INV-21, INV-20\n  decision: inject irq(timer) with need_resched at B user_main\n"
+                          "  1 decision, 1-minimal, replayed 100 of 100\n", said.stdout)
+            found, = pathlib.Path(folder).glob("cx-inv-17-*.toml")
+            self.assertIn('\nexpect   = { violation = "INV-17", also = ["INV-21", "INV-20"] }\n', found.read_text())
+            self.assertIn("the trace is the recorded one\n", rig("replay", found).stdout)
+            self.assertIn("INV-17 violated, as expected", rig("run", found).stdout)
 
     def test_a_sweep_begins_with_a_clean_run(self):
         said = rig("sweep", "scenarios/seed/c7-reserve-holder-rescheduled.toml", "--events", "nmi")

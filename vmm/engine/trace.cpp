@@ -29,11 +29,14 @@ void TraceHash::add(const Stop& stop) {
         mix(ipi->target.value());
         mix(ipi->vector.value());
     }
+    // Not CR2: behind a double fault it is the second page fault's address (SDM 3A 6.15, interrupt 14), but with shadow paging KVM leaves the first's.
     const CpuState& cpu = stop.cpus[stop.cpu.value()];
     mix(cpu.rip.value());
     mix(cpu.rflags & ~rflags_rf);
     mix(cpu.cs);
     mix(cpu.cr3.value());
+    mix(cpu.gs_base.value());
+    mix(cpu.nmi_masked ? 1 : 0);
     for (const std::uint64_t reg : cpu.gpr) {
         mix(reg);
     }

@@ -77,7 +77,8 @@ std::string details_of(const engine::StopCause& cause, const oracle::View& view)
 /// All that the trace hash sees: two lines that are equal are the same stop.
 std::string registers_of(const engine::CpuState& cpu) {
     constexpr std::array<std::string_view, 16> names{"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
-    std::string text = fmt::format("rflags={:#x} cs={:#x} cr3={:#x}", cpu.rflags, cpu.cs, cpu.cr3.value());
+    std::string text = fmt::format("rflags={:#x} cs={:#x} cr3={:#x} gs={:#x} nmi_masked={:d}", cpu.rflags, cpu.cs, cpu.cr3.value(), cpu.gs_base.value(),
+                                   cpu.nmi_masked);
     for (std::size_t i = 0; i < names.size(); ++i) {
         text += fmt::format(" {}={:#x}", names[i], cpu.gpr[i]);
     }

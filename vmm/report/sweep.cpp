@@ -188,7 +188,7 @@ std::string coverage_statement(const SweepResult& result) {
                            width, 0);
     out += event_rows(totals) + reasons(totals) + gaps(result);
     for (const auto& [event, cell] : totals) {
-        if (cell.placements() > 0 && cell.executed + cell.host_skipped + cell.incomplete == 0) {
+        if (cell.placements() > 0 && cell.placements() == sum(cell.not_applicable)) {
             out += wrap(fmt::format("{} was applicable nowhere here: nothing is said about it.", event), width, 2);
         }
     }

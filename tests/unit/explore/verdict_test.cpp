@@ -73,6 +73,20 @@ TEST_F(VerdictTest, WhatWasExpectedAndDidNotComeIsNamed) {
     EXPECT_EQ(judged(engine::RunOutcome{}), "VACUOUS: \"free == 0\" was never true: the run did not get where the scenario wants to look");
 }
 
+TEST_F(VerdictTest, WhatFiredOnTheWayIsNotWhatEndedTheRun) {
+    scenario("expect = { violation = \"INV-19\", also = [\"INV-17\"] }");
+    Watch::State seen = watch_->save();
+    seen.violations.push_back({.id = "INV-17", .text = "The reserve is short."});
+    watch_->restore(seen);
+    const Showing shown = what_it_shows({.end = RunEnd::panic, .detail = "the guest panicked: no stack"}, *watch_);
+    ASSERT_TRUE(shown.finding);
+    EXPECT_EQ(shown.finding->verdict, "panic");
+    EXPECT_EQ(shown.finding->id, "");
+    EXPECT_EQ(shown.finding->text, "the guest panicked: no stack");
+    EXPECT_EQ(shown.finding->also, std::vector<std::string>{"INV-17"});
+    EXPECT_EQ(what_it_shows({.end = RunEnd::finished}, *watch_).how, Showing::How::clean);
+}
+
 TEST_F(VerdictTest, WithoutAnyStopThereIsNoPlaceToName) {
     scenario();
     EXPECT_EQ(watch_->where(), "cpu0, before the kernel's data could be read");
@@ -145,9 +159,11 @@ TEST(SweepStatement, AnEventThatFitsNowhereIsNamed) {
     SweepResult whole{.boundaries = 100, .count = 100, .runs = 3, .stops = 7};
     whole.coverage["enter"]["nmi"] = {.executed = 3};
     whole.coverage["enter"]["irq"].not_applicable["IF=0"] = 3;
+    whole.coverage["enter"]["nmi, then any"].pruned["a rule"] = 3;
     const std::string text = report::coverage_statement(whole);
     EXPECT_NE(text.find("  irq was applicable nowhere here: nothing is said about it.\n"), std::string::npos) << text;
     EXPECT_EQ(text.find("nmi was"), std::string::npos) << text;
+    EXPECT_EQ(text.find("then any was"), std::string::npos) << "it was pruned: " << text;
 }
 
 TEST(SweepStatement, OfPairsOfAPartSaysSo) {
