@@ -9,12 +9,6 @@ namespace stackrig::machine {
 
 bool Breakpoints::at(Gva address) const { return std::binary_search(addresses_.begin(), addresses_.end(), address); }
 
-Result<void> Breakpoints::set(Gva address) {
-    std::vector<Gva> all = addresses_;
-    all.push_back(address);
-    return set_only(std::move(all));
-}
-
 /// One that stays is not touched: a byte of code that changes costs the host what it has made of that code.
 Result<void> Breakpoints::set_only(std::vector<Gva> addresses) {
     arrival_ = {};

@@ -37,7 +37,6 @@ class Breakpoints {
 
     /// At these addresses and nowhere else. What was hit last is forgotten.
     [[nodiscard]] Result<void> set_only(std::vector<Gva> addresses);
-    [[nodiscard]] Result<void> set(Gva address);
     [[nodiscard]] Result<void> clear() { return set_only({}); }
     /// As Vcpu::run(), but a breakpoint ends it too. One that RIP stood at when it was set, or that was hit
     /// last, is stepped off, not hit again; one that an exit of the run before happened to end at (the

@@ -18,7 +18,7 @@ BreakpointStop run(Breakpoints& breakpoints) { return must(breakpoints.run(cpu0,
 TEST_F(BreakpointsTest, EachPassageIsHitOnceBeforeTheInstructionRuns) {
     StepsGuest guest;
     Breakpoints breakpoints(guest.machine());
-    must(breakpoints.set(StepsGuest::symbol("int80_handler")));
+    must(breakpoints.set_only({StepsGuest::symbol("int80_handler")}));
     for (unsigned passage = 0; passage < 2; ++passage) {
         for (;;) {
             const BreakpointStop stop = run(breakpoints);
@@ -42,9 +42,7 @@ TEST_F(BreakpointsTest, EachPassageIsHitOnceBeforeTheInstructionRuns) {
 TEST_F(BreakpointsTest, APlaceRightBehindAnExitIsHitOnce) {
     StepsGuest guest;
     Breakpoints breakpoints(guest.machine());
-    for (const char* place : {"kernel_in", "kernel_behind_in", "kernel_to_user"}) {
-        must(breakpoints.set(StepsGuest::symbol(place)));
-    }
+    must(breakpoints.set_only({StepsGuest::symbol("kernel_in"), StepsGuest::symbol("kernel_behind_in"), StepsGuest::symbol("kernel_to_user")}));
     EXPECT_TRUE(std::holds_alternative<kvm::IoOut>(run(breakpoints).exit));
     EXPECT_EQ(run(breakpoints).hit, StepsGuest::symbol("kernel_in"));
     EXPECT_TRUE(std::holds_alternative<kvm::IoIn>(run(breakpoints).exit));
@@ -63,8 +61,7 @@ TEST_F(BreakpointsTest, AHandlerThatAnEventWasDeliveredToAfterAnExitIsNotHitAgai
     StepsGuest guest;
     guest.run_to("kernel_out");
     Breakpoints breakpoints(guest.machine());
-    must(breakpoints.set(StepsGuest::symbol("nmi_handler")));
-    must(breakpoints.set(StepsGuest::symbol("kernel_to_user")));
+    must(breakpoints.set_only({StepsGuest::symbol("nmi_handler"), StepsGuest::symbol("kernel_to_user")}));
     EXPECT_TRUE(std::holds_alternative<kvm::IoOut>(run(breakpoints).exit));
     EXPECT_TRUE(must(machine::deliver(guest.machine(), cpu0, {.how = machine::Delivery::nmi}, ample)).exact);
     EXPECT_EQ(guest.rip(), StepsGuest::symbol("nmi_handler"));
@@ -78,8 +75,7 @@ TEST_F(BreakpointsTest, APlaceThatTheCpuStandsAtAlreadyIsNotHit) {
     StepsGuest guest;
     guest.run_to("kernel_int80");
     Breakpoints breakpoints(guest.machine());
-    must(breakpoints.set(StepsGuest::symbol("kernel_int80")));
-    must(breakpoints.set(StepsGuest::symbol("kernel_int3")));
+    must(breakpoints.set_only({StepsGuest::symbol("kernel_int80"), StepsGuest::symbol("kernel_int3")}));
     EXPECT_EQ(run(breakpoints).hit, StepsGuest::symbol("kernel_int3"));
 }
 
@@ -94,7 +90,7 @@ TEST_F(BreakpointsTest, SteppingOffAnyInstructionLeavesNoTrace) {
         StepsGuest guest;
         guest.run_to(place);
         Breakpoints breakpoints(guest.machine());
-        must(breakpoints.set(StepsGuest::symbol(place)));
+        must(breakpoints.set_only({StepsGuest::symbol(place)}));
         BreakpointStop stop = run(breakpoints);
         if (std::holds_alternative<kvm::IoIn>(stop.exit)) {
             must(guest.vcpu().complete_io_in(StepsGuest::in_answer));
@@ -113,18 +109,38 @@ TEST_F(BreakpointsTest, ReadersSeeTheGuestsOwnBytes) {
     const Gpa at(StepsGuest::symbol("kernel_part").value());
     const auto own = must(guest.machine().memory().read<std::uint64_t>(at));
     Breakpoints breakpoints(guest.machine());
-    must(breakpoints.set(StepsGuest::symbol("kernel_part")));
+    must(breakpoints.set_only({StepsGuest::symbol("kernel_part")}));
     EXPECT_NE(must(guest.machine().memory().read<std::uint64_t>(at)), own);
     EXPECT_EQ(guest.machine().clean_memory().read_as<std::uint64_t>(at), own);
     must(breakpoints.clear());
     EXPECT_EQ(must(guest.machine().memory().read<std::uint64_t>(at)), own);
 }
 
+TEST_F(BreakpointsTest, OthersTakeThePlaceOfThoseThatAreNotWantedAnyMore) {
+    StepsGuest guest;
+    Breakpoints breakpoints(guest.machine());
+    const auto patched = [&](const char* place) {
+        const Gpa at(StepsGuest::symbol(place).value());
+        return must(guest.machine().memory().read<std::uint8_t>(at)) != guest.machine().clean_memory().read_as<std::uint8_t>(at);
+    };
+    const Gva in = StepsGuest::symbol("kernel_in");
+    const Gva out = StepsGuest::symbol("kernel_out");
+    must(breakpoints.set_only({out, in, out}));
+    EXPECT_TRUE(patched("kernel_in") && patched("kernel_out"));
+    must(breakpoints.set_only({in, StepsGuest::symbol("kernel_part")}));
+    EXPECT_TRUE(patched("kernel_in") && patched("kernel_part"));
+    EXPECT_FALSE(patched("kernel_out"));
+    EXPECT_TRUE(breakpoints.at(in));
+    EXPECT_FALSE(breakpoints.at(out));
+    must(breakpoints.clear());
+    EXPECT_FALSE(patched("kernel_in") || patched("kernel_part"));
+}
+
 TEST_F(BreakpointsTest, TheGuestsOwnHltIsNoBreakpoint) {
     StepsGuest guest;
     guest.run_to("kernel_out");
     Breakpoints breakpoints(guest.machine());
-    must(breakpoints.set(StepsGuest::symbol("syscall_entry")));
+    must(breakpoints.set_only({StepsGuest::symbol("syscall_entry")}));
     run(breakpoints);
     EXPECT_TRUE(std::holds_alternative<kvm::IoIn>(run(breakpoints).exit));
     must(guest.vcpu().complete_io_in(0));

@@ -241,8 +241,7 @@ TEST_F(DeliverTest, BreakpointsAtTheBoundaryAndTheHandlerAreNotInTheWay) {
     for (const char* place : {"kernel_interruptible", "kernel_sti_shadow"}) {
         StepsGuest guest;
         machine::Breakpoints breakpoints(guest.machine());
-        must(breakpoints.set(StepsGuest::symbol(place)));
-        must(breakpoints.set(StepsGuest::symbol("nmi_handler")));
+        must(breakpoints.set_only({StepsGuest::symbol(place), StepsGuest::symbol("nmi_handler")}));
         guest.run_to("kernel_sti");
         {
             Stepper stepper = must(Stepper::create(guest.machine(), cpu0));

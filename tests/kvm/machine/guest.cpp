@@ -33,7 +33,7 @@ StepsGuest::StepsGuest() {
 
 void StepsGuest::run_to(const char* name) {
     machine::Breakpoints breakpoints(*machine_);
-    must(breakpoints.set(symbol(name)));
+    must(breakpoints.set_only({symbol(name)}));
     for (;;) {
         const machine::BreakpointStop stop = must(breakpoints.run(cpu0, ample));
         if (stop.hit) {
