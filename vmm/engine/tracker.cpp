@@ -66,6 +66,12 @@ std::string Tracker::name(std::uint32_t thread) const {
 
 void Tracker::observe_mark(CpuId cpu, const MarkStop& mark) {
     const auto thread = static_cast<std::uint32_t>(mark.args[0]);
+    if (mark.mark == abi::Mark::switched) {  // also from a thread that no scenario names: a helper, one of a crowd
+        current_[cpu.value()] = static_cast<std::uint32_t>(mark.args[1]);
+        if (mark.args[1] < homes_.size()) {
+            homes_[mark.args[1]] = cpu;
+        }
+    }
     if (!names_thread(mark.mark) || thread >= states_.size()) {
         return;
     }
@@ -78,10 +84,6 @@ void Tracker::observe_mark(CpuId cpu, const MarkStop& mark) {
         case abi::Mark::switched:
             if (state == State::blocked) {
                 state = State::asleep;
-            }
-            current_[cpu.value()] = static_cast<std::uint32_t>(mark.args[1]);
-            if (mark.args[1] < homes_.size()) {
-                homes_[mark.args[1]] = cpu;
             }
             break;
         case abi::Mark::migrate:

@@ -41,6 +41,15 @@ TEST_F(TrackerTest, FollowsTheCurrentThreadThroughSwitches) {
     EXPECT_EQ(tracker.current(cpu0), b);
 }
 
+TEST_F(TrackerTest, SeesWhoComesBehindAThreadThatNoScenarioNames) {
+    constexpr std::uint32_t helper = 3;
+    switch_to(a, helper);
+    EXPECT_EQ(tracker.current(cpu0), helper);
+    switch_to(helper, b);
+    EXPECT_EQ(tracker.current(cpu0), b) << "places of B would not be found any more";
+    EXPECT_EQ(tracker.home(ThreadIndex{1}), cpu0);
+}
+
 TEST_F(TrackerTest, ASleeperIsAsleepOnlyOnceTheCpuHasLeftIt) {
     switch_to(idle, a);
     happen(mark(Mark::sleep, a));
