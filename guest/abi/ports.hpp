@@ -41,7 +41,7 @@ enum class Port : std::uint16_t {
     X(thread_exit, 22, "thread.exit", "thread, signal or 0, -: do_exit()")                        \
     X(stack_free, 23, "stack.free", "thread, slot, -: the dead thread's stack is gone")           \
     X(syscall, 24, "syscall", "thread, number, entry: about to run the system call")              \
-    X(canary_bad, 25, "canary.bad", "thread, address, found: data on the stack was changed")      \
+    X(canary_bad, 25, "canary.bad", "thread, address, found: data of the stack, saved registers or IF have changed")\
     X(signal, 26, "signal", "thread, signal, -: delivered in the exit loop")                      \
     X(panic, 27, "panic", "address of text, length, -: the kernel gives up")                      \
     X(idle, 28, "idle", "cpu, -, -: nothing to run, about to HLT")                                \

@@ -6,12 +6,37 @@
 #include "guest/kernel/mm.hpp"
 #include "guest/kernel/state.hpp"
 
+extern "C" void call_with_canaries(void (*work)(uint64_t), uint64_t argument, uint64_t values[6]);
+
 namespace guest {
 namespace {
 
 constexpr u32 stride = 8;  // one canary per 64 bytes: every page is touched, cheaply
 
 u64 canary(const volatile u64* where) { return reinterpret_cast<u64>(where) * 0x9e3779b97f4a7c15; }
+
+void plant(volatile u64* where) { *where = canary(where); }
+
+void check(const volatile u64* where) {
+    if (*where != canary(where)) {
+        mark(Mark::canary_bad, current()->id, reinterpret_cast<u64>(where), *where);
+    }
+}
+
+/// work(argument), which may sleep: the registers that it owes its caller hold canaries meanwhile. The last canary stands for IF.
+void call(void (*work)(u64), u64 argument) {
+    constexpr u32 preserved = 6;
+    u64 canaries[preserved + 1];
+    for (u64& one : canaries) {
+        plant(&one);
+    }
+    const bool disabled = irqs_disabled();
+    call_with_canaries(work, argument, canaries);
+    canaries[preserved] ^= irqs_disabled() != disabled ? rflags_if : 0;
+    for (const u64& one : canaries) {
+        check(&one);
+    }
+}
 
 void nothing(u64) {}
 
@@ -34,13 +59,11 @@ void note_depth(u64 rsp) {
     volatile u64* area = static_cast<volatile u64*>(__builtin_alloca(bytes));
     note_depth(reinterpret_cast<u64>(area));
     for (u32 i = words; i >= stride; i -= stride) {
-        area[i - 1] = canary(&area[i - 1]);
+        plant(&area[i - 1]);
     }
-    work(argument);
+    call(work, argument);
     for (u32 i = words; i >= stride; i -= stride) {
-        if (area[i - 1] != canary(&area[i - 1])) {
-            mark(Mark::canary_bad, current()->id, reinterpret_cast<u64>(&area[i - 1]), area[i - 1]);
-        }
+        check(&area[i - 1]);
     }
 }
 

@@ -6,7 +6,7 @@
 namespace guest {
 
 /// Calls work(argument) with at least `bytes` of the current stack in use above it. The bytes hold canaries,
-/// written from the top down as real frames would be, and checked afterwards.
+/// written from the top down as real frames would be, and checked afterwards; so do the registers that work() must preserve, and IF.
 void at_depth(u32 bytes, void (*work)(u64), u64 argument);
 /// The same with no work at the bottom.
 void use_stack(u32 bytes);

@@ -20,7 +20,7 @@ constexpr Invariant all[] = {
      "of the "
      "free list; Thread::loan and Thread::source agree with where the pages came from; a mark names the "
      "thread that "
-     "runs; no hook is active in user mode.",
+     "runs, and irq.on the entry it came by; no hook is active in user mode.",
      "At each stop where the guest's data is at rest.", file, Basis::rig, everywhere},
     {Inv::i18, "I18", "one stack area for all address spaces", "", "",
      "The root in CR3 leads to the same stack page tables, with the same rights, as the kernel's root, and "
@@ -185,6 +185,20 @@ void check_mark(const Scene& s) {
                                s.mark()->args[0], s.name(*running), running->value()));
 }
 
+/// The site of an entry says which one it believes to be; the hook has been told.
+void check_entry(const Scene& s) {
+    const auto t = s.history.turn().thread;
+    if (!s.at(abi::Mark::irq_on) || !t || s.scheme != abi::Scheme::entry_exit || s.thread(*t).visit.entry == abi::Entry::none) {
+        return;
+    }
+    const auto said = static_cast<abi::Entry>(s.mark()->args[1]);
+    if (said != s.thread(*t).visit.entry) {
+        s.judge.report(Inv::i17, {*t}, fmt::format("entry of {}", s.name(*t)),
+                       fmt::format("{} says at its IRQ-enable site that it entered by {}, but it was {}.", s.name(*t), entry_text(said),
+                                   entry_text(s.thread(*t).visit.entry)));
+    }
+}
+
 void check_roots(const Scene& s) {
     s.judge.examine(Inv::i18);
     for (const CpuView& cpu : s.view.cpus) {
@@ -219,6 +233,7 @@ void check(const Scene& s) {
     }
     check_source(s);
     check_mark(s);
+    check_entry(s);
 }
 
 }  // namespace stackrig::oracle::belief

@@ -15,10 +15,10 @@ constexpr Invariant all[] = {
      "ENTER, EXIT and the wait never panic and never BUG; nor does the rest of the kernel.",
      "At the panic mark, from the first instruction on.", file, Basis::rig, everywhere},
     {Inv::i16, "I16", "data on the stack survives", "", "",
-     "What a function left on its kernel stack is there when it looks again: after sleeping, events, and "
-     "deeper calls.",
-     "At canary.bad, raised by the guest when a canary in its stack frames has changed.", file, Basis::rig,
-     everywhere},
+     "What a function left on its kernel stack, and in the registers that those it calls must preserve, is there when it looks "
+     "again: after sleeping, events, and deeper calls. IRQs are on or off as before.",
+     "At canary.bad, raised by the guest when a canary in its stack frames has changed; registers and IF are "
+     "compared there.", file, Basis::rig, everywhere},
     {Inv::warn, "WARN", "the kernel has no complaints", "", "", "The guest raises no warning.",
      "At the warn mark. A note: it ends no run.", file, Basis::note, everywhere},
 };

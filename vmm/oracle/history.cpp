@@ -103,6 +103,7 @@ void History::observe(const View& view) {
         }
     }
     frames_.observe(view);
+    kernel_frames_ = kernel_frames_.value_or(view.kernel_labelled);
     cpus_[view.stop->cpu.value()].leaving = false;
     midway_[view.stop->cpu.value()] = engine::between_instructions(view.stop->cause) && !view.here().regs.user_mode();
     const bool rest_before = data_at_rest();

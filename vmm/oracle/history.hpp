@@ -123,6 +123,9 @@ class History {
     [[nodiscard]] std::uint32_t lent(ThreadId t, CpuId cpu) const { return frames_.lent(t, cpu); }
     [[nodiscard]] std::vector<ThreadId> holders(CpuId cpu) const { return frames_.holders(cpu); }
 
+    /// Frames labelled as the kernel's own when the guest had booted.
+    [[nodiscard]] std::uint32_t kernel_frames() const { return kernel_frames_.value_or(0); }
+
     /// The allocator's last answer was no, by decision.
     [[nodiscard]] bool alloc_denied() const { return alloc_denied_; }
 
@@ -175,6 +178,7 @@ class History {
     /// without events, whose future counts, is never taken to be less at rest than one that came back to it.
     std::vector<bool> midway_;
     Provenance frames_;
+    std::optional<std::uint32_t> kernel_frames_;
     Turn turn_;
     std::optional<ThreadId> just_entered_;
     std::vector<ThreadId> waiters_;  ///< for pages, in the order they began

@@ -97,6 +97,23 @@ void check_free_list(const Scene& s) {
                                s.view.free_labelled));
 }
 
+/// A kernel has boot memory, and keeps it. What a scheme takes later goes through this label only on its way from and to the free list,
+/// which no stop sees; but whoever waits inside the allocator for one page after another sleeps with all but the last.
+void check_kernel_frames(const Scene& s) {
+    const std::uint32_t booted = s.history.kernel_frames();
+    std::uint32_t held = 0;
+    for (std::uint32_t id = 0; s.policies.wait == abi::Wait::itself && id < s.view.threads.size(); ++id) {
+        held += s.thread(ThreadId(id)).phase == Phase::wait ? abi::extra_pages - 1 : 0;
+    }
+    if (s.view.kernel_labelled < booted || s.view.kernel_labelled > booted + held) {
+        s.judge.report(Inv::inv4, {}, "kernel frames",
+                       fmt::format("Of the kernel's own frames there are {}, and were {} when it had booted. Nobody keeps or gives back such a "
+                                   "frame since{}: one {}.",
+                                   s.view.kernel_labelled, booted, held > 0 ? fmt::format(", but for {} at most that waiters may hold", held) : "",
+                                   s.view.kernel_labelled < booted ? "has been given away" : "has leaked"));
+    }
+}
+
 bool hook_running(const Scene& s, const CpuView& cpu) {
     if (cpu.belief.hook_active != 0) {
         return true;
@@ -172,6 +189,7 @@ void check(const Scene& s) {
             check_label(s, pfn);
         }
         check_free_list(s);
+        check_kernel_frames(s);
         check_hands(s);
     }
     check_inv14(s);

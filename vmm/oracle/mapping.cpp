@@ -31,8 +31,8 @@ constexpr Invariant all[] = {
      "When ENTER is done P1..P3 are mapped, or none of them is and the thread is owed them; only an entry "
      "that may "
      "wait may be owed. Outside the hooks no thread has a partial set, and in the kernel it has all four "
-     "pages, or knows that it is owed them.",
-     "At enter.done and enter.short; at loop.irq_on, Thread::pend; at each stop, the leaf PTEs of every user thread "
+     "pages, or knows that it is owed them; it has them before it takes a signal.",
+     "At enter.done, enter.short and signal; at loop.irq_on, Thread::pend; at each stop, the leaf PTEs of every user thread "
      "outside the hooks.",
      file, Basis::claim, under_entry_exit},
     {Inv::inv11, "INV-11", "one page while in user mode", quotes::user_threads, quotes::proposal,
@@ -135,6 +135,19 @@ void check_inv5_loop(const Scene& s) {
     if (s.thread(t).visit.enters > 0 && s.view.mapped(t) == only_p0 && s.view.thread(t).pend == 0) {
         s.judge.report(Inv::inv5, {t}, fmt::format("exit work of {}", s.name(t)),
                        fmt::format("{} goes on with its exit work on {{P0}} alone, and is owed no pages (Thread::pend).", s.name(t)));
+    }
+}
+
+/// By then it has asked. Only who may be killed while it waits dies without pages.
+void check_inv5_signal(const Scene& s) {
+    if (!s.at(abi::Mark::signal) || !s.history.turn().thread || s.policies.kill == abi::Kill::killable || !s.judge.examine(Inv::inv5)) {
+        return;
+    }
+    const ThreadId t = *s.history.turn().thread;
+    if (s.thread(t).visit.enters > 0 && s.view.mapped(t) != all_pages) {
+        s.judge.report(Inv::inv5, {t}, fmt::format("signal of {}", s.name(t)),
+                       fmt::format("{} takes its signal with {} mapped: to die, or to build a signal frame, goes deep.", s.name(t),
+                                   pages_text(s.view.mapped(t))));
     }
 }
 
@@ -251,6 +264,7 @@ void check(const Scene& s) {
     }
     check_inv5_done(s);
     check_inv5_loop(s);
+    check_inv5_signal(s);
     check_inv5_short(s);
     check_inv11(s);
     s.judge.examine(Inv::inv3);

@@ -154,6 +154,7 @@ void ViewReader::read_frames() {
     view_.free_fingerprint = free_fingerprint_;
     view_.free_list_broken = free_list_broken_;
     view_.free_labelled = free_labelled_;
+    view_.kernel_labelled = kernel_labelled_;
 }
 
 void ViewReader::reread_frames(std::uint32_t count) {
@@ -185,9 +186,11 @@ void ViewReader::walk_free_list() {
     stack_frames_.clear();
     uses_.resize(frames_.size());
     free_labelled_ = 0;
+    kernel_labelled_ = 0;
     for (std::uint32_t i = 0; i < frames_.size(); ++i) {
         uses_[i] = static_cast<std::uint8_t>(frames_[i].use);
         free_labelled_ += frames_[i].use == abi::FrameUse::free ? 1 : 0;
+        kernel_labelled_ += frames_[i].use == abi::FrameUse::kernel ? 1 : 0;
         if (frames_[i].use == abi::FrameUse::stack) {
             stack_frames_.push_back(Pfn(i));
         }

@@ -69,6 +69,7 @@ struct View {
     std::span<const Pfn> free_list;      ///< as walked; its length is not free_count, but the truth
     std::uint64_t free_fingerprint = 0;  ///< of the frame table and the list's head: equal ones have equal lists and uses
     std::uint32_t free_labelled = 0;     ///< frames labelled FrameUse::free
+    std::uint32_t kernel_labelled = 0;   ///< frames labelled FrameUse::kernel
     bool free_list_broken = false;       ///< cycle or bad link
 
     [[nodiscard]] const CpuView& cpu(CpuId id) const { return cpus[id.value()]; }
@@ -160,6 +161,7 @@ class ViewReader {
     std::uint64_t free_fingerprint_ = 0;
     std::uint32_t free_bad_link_ = 0;
     std::uint32_t free_labelled_ = 0;
+    std::uint32_t kernel_labelled_ = 0;
     bool free_list_broken_ = false;
 };
 

@@ -151,6 +151,16 @@ TEST(I17, MarkInAnotherThreadsName) {
     EXPECT_FIRED(r, Inv::i17);
 }
 
+TEST(I17, SiteOfAnotherEntry) {
+    for (const Entry said : {Entry::syscall64, Entry::none, Entry::page_fault}) {
+        Rig r;
+        r.boot_to_user();
+        r.enter(r.g.a, Entry::syscall64);
+        r.irq_on(r.g.a, said);
+        EXPECT_EQ(r.fired(Inv::i17), said != Entry::syscall64) << r.all();
+    }
+}
+
 TEST(I17, UserModeUnderAForeignRoot) {
     Rig r;
     r.boot_to_user();

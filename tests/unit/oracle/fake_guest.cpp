@@ -93,6 +93,9 @@ FakeGuest::FakeGuest(const Setup& setup)
     ks.threads = thread_pointer(0);
     ks.frames = abi::direct_map_base + frames_pa;
     ks.frame_count = ram_bytes / abi::page_bytes;
+    for (std::uint32_t pfn = 0; pfn < ks.frame_count; ++pfn) {
+        frame(pfn).use = abi::FrameUse::balloon;  // nobody's
+    }
     ks.kernel_cr3 = new_table();
     for (std::uint32_t slot = 0; slot < ks.slot_count; slot += 64) {
         link(ks.kernel_cr3, abi::stack_area_base + slot * abi::stack_slot_size);

@@ -137,6 +137,45 @@ TEST(Inv4, LabelsWaitForEveryCpuThatStandsBetweenTwoInstructionsOfTheKernel) {
     EXPECT_FIRED(r, Inv::inv4);
 }
 
+TEST(Inv4, FrameTakenForTheKernelAndKept) {
+    Rig r;
+    r.boot();
+    (void)r.g.alloc(abi::FrameUse::kernel);
+    r.boundary();
+    EXPECT_CLEAN(r);  // on its way
+    r.mark(Mark::idle, 0);
+    EXPECT_ONLY(r, Inv::inv4);
+    EXPECT_NE(r.all().find("one has leaked"), std::string::npos) << r.all();
+}
+
+TEST(Inv4, FrameOfTheKernelThatIsGivenAway) {
+    Rig r;
+    const std::uint32_t pfn = r.g.alloc(abi::FrameUse::kernel);
+    r.boot();
+    r.mark(Mark::idle, 0);
+    EXPECT_CLEAN(r);
+    r.g.free(pfn);
+    r.mark(Mark::idle, 0);
+    EXPECT_ONLY(r, Inv::inv4);
+    EXPECT_NE(r.all().find("one has been given away"), std::string::npos) << r.all();
+}
+
+TEST(Inv4, FramesThatAWaiterHoldsInsideTheAllocator) {
+    Rig r({.cache = 0, .policies = {.wait = abi::Wait::itself}});
+    r.boot_to_user();
+    r.alloc_denied = true;
+    r.wait_for_pages(r.g.a);
+    EXPECT_CLEAN(r);
+    for (int held = 1; held <= 2; ++held) {
+        (void)r.g.alloc(abi::FrameUse::kernel);
+        r.mark(Mark::idle, 0);
+        EXPECT_CLEAN(r);
+    }
+    (void)r.g.alloc(abi::FrameUse::kernel);
+    r.mark(Mark::idle, 0);
+    EXPECT_ONLY(r, Inv::inv4);
+}
+
 TEST(Inv4, FramesLeftInTheHandsWithoutAHook) {
     Rig r;
     r.boot_to_user();

@@ -68,7 +68,7 @@ TEST(Literal, SyscallThatWaitsForPagesIsClean) {
     EXPECT_TRUE(r.oracle.facts().asleep(ThreadId(r.g.a)));
     EXPECT_TRUE(r.oracle.facts().pend(ThreadId(r.g.a)));
     r.boundary();
-    FakeGuest::push(r.g.cpu().cache, r.g.frame(0x500).use == abi::FrameUse::kernel ? 0x500 : 0);
+    FakeGuest::push(r.g.cpu().cache, r.g.frame(0x500).use == abi::FrameUse::balloon ? 0x500 : 0);
     r.g.frame(0x500).use = abi::FrameUse::stack;  // somebody returned a page
     r.mark(Mark::idle, 0);
     r.switch_to(idle0, r.g.a);

@@ -182,6 +182,30 @@ TEST(Inv5, ExitWorkWithoutPagesThatNobodyOwes) {
     }
 }
 
+TEST(Inv5, SignalTakenWithoutPages) {
+    for (const bool killable : {false, true}) {
+        for (const bool given_back : {false, true}) {
+            test::Setup setup;
+            setup.policies.repair = abi::Repair::give_back;
+            setup.policies.kill = killable ? abi::Kill::killable : abi::Kill::uninterruptible;
+            Rig r(setup);
+            r.boot_to_user();
+            r.enter(r.g.a, Entry::timer);
+            r.mark(Mark::loop_begin, r.g.a, abi::work_signal);
+            for (unsigned i = 1; given_back && i <= abi::extra_pages; ++i) {
+                unmap_to_cache(r, r.g.a, i);
+            }
+            r.g.thread(r.g.a).pend = given_back ? 1 : 0;
+            r.g.thread(r.g.a).source = given_back ? StackSource::none : StackSource::cache;
+            r.set_irqs(true);
+            r.mark(Mark::loop_irq_on, r.g.a, abi::work_signal);
+            EXPECT_CLEAN(r);
+            r.mark(Mark::signal, r.g.a, 9);
+            EXPECT_EQ(r.fired(Inv::inv5), given_back && !killable) << r.all();
+        }
+    }
+}
+
 TEST(Inv5, PageLostInTheKernel) {
     Rig r;
     r.boot_to_user();
