@@ -32,8 +32,8 @@ enum class Port : std::uint16_t {
     X(exit_give, 13, "exit.give", "thread, StackSource given to, pfn")                            \
     X(exit_done, 14, "exit.done", "thread, -, -: W11, the hook is done")                          \
     X(irq_on, 15, "irq.on", "thread, entry, -: the entry's local_irq_enable() has run")           \
-    X(handler_begin, 16, "handler.begin", "entry, from user, -: first C code of an entry")        \
-    X(handler_end, 17, "handler.end", "entry, from user, -: last C code of an entry's handler")   \
+    X(handler_begin, 16, "handler.begin", "entry, from user, 1 if it has nothing to do: a handler's first C code")\
+    X(handler_end, 17, "handler.end", "entry, from user, -: last C code of a handler that had something to do")\
     X(sleep, 18, "sleep", "thread, WaitKind, object: about to call schedule() blocked")           \
     X(wake, 19, "wake", "thread, WaitKind, object: made runnable")                                \
     X(switch_to, 20, "switch", "previous thread, next thread, -: just before the stack switch")   \

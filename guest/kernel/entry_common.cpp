@@ -91,9 +91,12 @@ void entry_cond_irq_enable(const PtRegs* regs) {
 bool bails_out(Entry entry) { return (boot_params().bail_outs >> static_cast<u32>(entry) & 1) != 0; }
 
 void run_handler(Entry entry, bool from_user) {
-    mark(Mark::handler_begin, static_cast<u64>(entry), from_user);
-    use_stack(boot_params().depth[static_cast<u32>(entry)]);
-    mark(Mark::handler_end, static_cast<u64>(entry), from_user);
+    const u32 depth = boot_params().depth[static_cast<u32>(entry)];
+    mark(Mark::handler_begin, static_cast<u64>(entry), from_user, depth == 0);
+    if (depth != 0) {
+        use_stack(depth);
+        mark(Mark::handler_end, static_cast<u64>(entry), from_user);
+    }
 }
 
 }  // namespace guest

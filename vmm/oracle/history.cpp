@@ -88,6 +88,10 @@ bool History::data_at_rest() const {
 void History::observe(const View& view) {
     turn_ = {};
     just_entered_.reset();
+    if (just_handled_) {
+        threads_[just_handled_->value()].phase = Phase::left;
+        just_handled_.reset();
+    }
     if (threads_.size() < view.threads.size()) {
         threads_.resize(view.threads.size());
         by_thread_.resize(view.threads.size());
@@ -221,13 +225,15 @@ void History::follow_mark(const View& view, const engine::MarkStop& mark) {
 
 void History::follow_handler(const View& view, const engine::MarkStop& mark) {
     const abi::Entry entry = entry_of(mark.args[0]);
-    const bool begin = mark.mark == Mark::handler_begin;
+    const bool begins = mark.mark == Mark::handler_begin;
+    const bool ends = !begins || mark.args[2] != 0;  // whoever has nothing to do raises one mark for both
     if (mark.args[1] == 0) {
-        std::uint32_t& async = cpus_[view.stop->cpu.value()].async;
-        cpus_[view.stop->cpu.value()].landed = false;
-        if (ignores_if(entry) && (begin || async > 0)) {
-            async = begin ? async + 1 : async - 1;
-            cpus_[view.stop->cpu.value()].leaving = !begin;
+        CpuHistory& cpu = cpus_[view.stop->cpu.value()];
+        cpu.landed = false;
+        cpu.async += begins && ignores_if(entry) ? 1 : 0;
+        if (ends && ignores_if(entry) && cpu.async > 0) {
+            --cpu.async;
+            cpu.leaving = true;
         }
         return;
     }
@@ -236,7 +242,7 @@ void History::follow_handler(const View& view, const engine::MarkStop& mark) {
     }
     const bool hook = abi::entry_class(entry).hook;
     ThreadHistory& h = threads_[turn_.thread->value()];
-    if (begin) {
+    if (begins) {
         if (h.phase == Phase::user || h.phase == Phase::left || entered_unseen(h, entry)) {
             start_visit(*turn_.thread, entry);
         }
@@ -244,9 +250,12 @@ void History::follow_handler(const View& view, const engine::MarkStop& mark) {
             h.visit.entry = entry;
             h.phase = hook ? Phase::entry : Phase::nmi;
         }
-    } else if (h.phase == Phase::nmi) {
+    }
+    if (begins && ends && h.phase == Phase::nmi) {
+        just_handled_ = turn_.thread;  // for this stop it is in the handler
+    } else if (ends && h.phase == Phase::nmi) {
         h.phase = Phase::left;
-    } else if (h.phase == Phase::entry && hook) {
+    } else if (ends && h.phase == Phase::entry && hook) {
         pass_site(*turn_.thread, entry);
     }
 }

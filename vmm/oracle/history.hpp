@@ -136,7 +136,7 @@ class History {
     /// Whether both would judge alike from here on. How often marks were raised is left out: no check asks for it.
     [[nodiscard]] bool same_future(const History& other) const {
         return threads_ == other.threads_ && cpus_ == other.cpus_ && frames_ == other.frames_ && waiters_ == other.waiters_ &&
-               alloc_denied_ == other.alloc_denied_;
+               just_handled_ == other.just_handled_ && alloc_denied_ == other.alloc_denied_;
     }
     /// Whether each CPU has raised `mark` equally often.
     [[nodiscard]] bool same_count(const History& other, abi::Mark mark) const {
@@ -181,6 +181,7 @@ class History {
     std::optional<std::uint32_t> kernel_frames_;
     Turn turn_;
     std::optional<ThreadId> just_entered_;
+    std::optional<ThreadId> just_handled_;  ///< an NMI from user mode whose handler had nothing to do
     std::vector<ThreadId> waiters_;  ///< for pages, in the order they began
     bool alloc_denied_ = false;
     ThreadHistory nobody_;

@@ -60,10 +60,10 @@ TEST_F(RunTest, EventsOnACpuLandExactlyInUserAndKernelMode) {
         {EventKind::irq, abi::timer_vector}, {EventKind::irq, abi::device_vector}, {EventKind::nmi, 0},
         {EventKind::machine_check, 0},       {EventKind::debug, 0},                {EventKind::int3, 0},
         {EventKind::exception, 6}};
-    const Place end{.kind = Place::Kind::mark, .mark = abi::Mark::handler_end};
+    const Place handled{.kind = Place::Kind::mark, .mark = abi::Mark::handler_begin};
     for (const auto& [kind, vector] : kernel_events) {
         plan.schedule.push_back(event(kind, cpu0, vector));
-        plan.schedule.push_back(until(end));
+        plan.schedule.push_back(until(handled));
         // Past the IRET, so that the next event finds the interrupted context again.
         plan.schedule.push_back(until({.kind = Place::Kind::mark, .mark = abi::Mark::exit_begin}));
         plan.schedule.push_back(until(user));

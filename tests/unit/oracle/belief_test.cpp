@@ -36,18 +36,19 @@ TEST(I17, FreeCountIsOff) {
 
 TEST(I17, FreeCountOfACpuThatAnEventHasInterruptedIsNotJudgedByAnother) {
     for (const bool went_on : {false, true}) {
-        Rig r({.cpus = 2});
-        r.boot();
-        r.stop(engine::LandedStop{.entry = abi::Entry::debug, .from_user = false, .exact = true, .detail = ""}, 1);
-        r.mark(Mark::handler_begin, static_cast<std::uint64_t>(abi::Entry::debug), 0, 0, 1);
-        r.mark(Mark::handler_end, static_cast<std::uint64_t>(abi::Entry::debug), 0, 0, 1);
-        r.stop(engine::ReturnStop{}, 1);
-        --r.g.state().free_count;
-        if (went_on) {
-            r.mark(Mark::idle, 1, 0, 0, 1);
+        for (const bool nothing_to_do : {false, true}) {
+            Rig r({.cpus = 2});
+            r.boot();
+            r.stop(engine::LandedStop{.entry = abi::Entry::debug, .from_user = false, .exact = true, .detail = ""}, 1);
+            r.handler(abi::Entry::debug, false, nothing_to_do, 1);
+            r.stop(engine::ReturnStop{}, 1);
+            --r.g.state().free_count;
+            if (went_on) {
+                r.mark(Mark::idle, 1, 0, 0, 1);
+            }
+            r.mark(Mark::idle, 0);
+            EXPECT_EQ(r.fired(Inv::i17), went_on) << r.all();
         }
-        r.mark(Mark::idle, 0);
-        EXPECT_EQ(r.fired(Inv::i17), went_on) << r.all();
     }
 }
 

@@ -231,18 +231,18 @@ TEST(Inv31, HookInsideAKernelNmi) {
 }
 
 TEST(Inv31, HookByWhatAKernelDebugExceptionRunsBeforeItsHandler) {
-    for (const bool handled : {false, true}) {
+    enum class Handled { no, at_length, in_short };
+    for (const Handled handled : {Handled::no, Handled::at_length, Handled::in_short}) {
         Rig r;
         r.boot_to_user();
         r.in_kernel(r.g.a);
         r.boundary();  // entered, ENTER still to come
         r.stop(engine::LandedStop{.entry = Entry::debug, .from_user = false, .exact = true, .detail = ""});
-        if (handled) {
-            r.mark(Mark::handler_begin, static_cast<std::uint64_t>(Entry::debug), 0);
-            r.mark(Mark::handler_end, static_cast<std::uint64_t>(Entry::debug), 0);
+        if (handled != Handled::no) {
+            r.handler(Entry::debug, false, handled == Handled::in_short);
         }
         r.mark(Mark::enter_begin, r.g.a, static_cast<std::uint64_t>(Entry::syscall64));
-        EXPECT_EQ(r.fired(Inv::inv31), !handled) << r.all();
+        EXPECT_EQ(r.fired(Inv::inv31), handled == Handled::no) << r.all();
     }
 }
 

@@ -92,31 +92,33 @@ TEST(Literal, SyscallThatWaitsForPagesIsClean) {
 }
 
 TEST(Literal, NmiFromUserModeWithinItsPageIsClean) {
-    Rig r;
-    r.boot_to_user();
-    r.on_cpu_stack(abi::CpuStack::nmi);
-    r.stop(engine::LandedStop{Entry::nmi, true, true, ""});
-    r.in_kernel(r.g.a, false, 4000);
-    r.mark(Mark::handler_begin, static_cast<std::uint64_t>(Entry::nmi), 1);
-    r.mark(Mark::handler_end, static_cast<std::uint64_t>(Entry::nmi), 1);
-    r.leave(r.g.a);
-    EXPECT_CLEAN(r);
-    EXPECT_EXAMINED(r, Inv::inv9);
+    for (const bool nothing_to_do : {false, true}) {
+        Rig r;
+        r.boot_to_user();
+        r.on_cpu_stack(abi::CpuStack::nmi);
+        r.stop(engine::LandedStop{Entry::nmi, true, true, ""});
+        r.in_kernel(r.g.a, false, 4000);
+        r.handler(Entry::nmi, true, nothing_to_do);
+        r.leave(r.g.a);
+        EXPECT_CLEAN(r);
+        EXPECT_EXAMINED(r, Inv::inv9);
+    }
 }
 
 TEST(Literal, NmiInsideEnterDoesNotConfuseTheLedger) {
-    Rig r;
-    r.boot_to_user();
-    r.in_kernel(r.g.a);
-    r.mark(Mark::enter_begin, r.g.a, 1);
-    // Half-way through a move: in the hands and still in the cache.
-    const std::uint32_t pfn = r.g.cpu().cache.pfn[2];
-    FakeGuest::push(r.g.cpu().hands, pfn);
-    r.on_cpu_stack(abi::CpuStack::nmi);
-    r.stop(engine::LandedStop{Entry::nmi, true, true, ""});
-    r.mark(Mark::handler_begin, static_cast<std::uint64_t>(Entry::nmi), 0);
-    r.mark(Mark::handler_end, static_cast<std::uint64_t>(Entry::nmi), 0);
-    EXPECT_CLEAN(r);
+    for (const bool nothing_to_do : {false, true}) {
+        Rig r;
+        r.boot_to_user();
+        r.in_kernel(r.g.a);
+        r.mark(Mark::enter_begin, r.g.a, 1);
+        // Half-way through a move: in the hands and still in the cache.
+        const std::uint32_t pfn = r.g.cpu().cache.pfn[2];
+        FakeGuest::push(r.g.cpu().hands, pfn);
+        r.on_cpu_stack(abi::CpuStack::nmi);
+        r.stop(engine::LandedStop{Entry::nmi, true, true, ""});
+        r.handler(Entry::nmi, false, nothing_to_do);
+        EXPECT_CLEAN(r);
+    }
 }
 
 TEST(Literal, TwoEntriesWithoutAStopInUserModeAreTwoVisits) {

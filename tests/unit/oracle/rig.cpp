@@ -209,6 +209,13 @@ void Rig::leave(std::uint32_t id) {
     user_stop();
 }
 
+void Rig::handler(Entry entry, bool from_user, bool nothing_to_do, std::uint32_t cpu) {
+    mark(Mark::handler_begin, static_cast<std::uint64_t>(entry), from_user, nothing_to_do, cpu);
+    if (!nothing_to_do) {
+        mark(Mark::handler_end, static_cast<std::uint64_t>(entry), from_user, 0, cpu);
+    }
+}
+
 void Rig::irq_on(std::uint32_t id, Entry entry) {
     set_irqs(true);
     mark(Mark::irq_on, id, static_cast<std::uint64_t>(entry));

@@ -37,6 +37,8 @@ class Rig {
     void mark(Mark which, std::uint64_t x = 0, std::uint64_t y = 0, std::uint64_t z = 0,
               std::uint32_t cpu = 0);
     void end(engine::Ending ending, std::uint32_t cpu = 0);
+    /// A handler that ran: one mark when it had nothing to do, else two.
+    void handler(Entry entry, bool from_user, bool nothing_to_do, std::uint32_t cpu = 0);
     void boundary(std::uint32_t cpu = 0) { stop(engine::BoundaryStop{}, cpu); }
     void user_stop(std::uint32_t cpu = 0) { stop(engine::UserMarkStop{abi::UserMark::op, 0}, cpu); }
 
