@@ -32,8 +32,8 @@ enum class Port : std::uint16_t {
     X(exit_give, 13, "exit.give", "thread, StackSource given to, pfn")                            \
     X(exit_done, 14, "exit.done", "thread, -, -: W11, the hook is done")                          \
     X(irq_on, 15, "irq.on", "thread, entry, -: the entry's local_irq_enable() has run")           \
-    X(handler_begin, 16, "handler.begin", "entry, from user, 1 if it has nothing to do: a handler's first C code")\
-    X(handler_end, 17, "handler.end", "entry, from user, -: last C code of a handler that had something to do")\
+    X(handler_begin, 16, "handler.begin", "entry, from user, brief: first C code; a brief one has no end")\
+    X(handler_end, 17, "handler.end", "entry, from user, -: last C code of a handler with depth") \
     X(sleep, 18, "sleep", "thread, WaitKind, object: about to call schedule() blocked")           \
     X(wake, 19, "wake", "thread, WaitKind, object: made runnable")                                \
     X(switch_to, 20, "switch", "previous thread, next thread, -: just before the stack switch")   \
@@ -41,7 +41,7 @@ enum class Port : std::uint16_t {
     X(thread_exit, 22, "thread.exit", "thread, signal or 0, -: do_exit()")                        \
     X(stack_free, 23, "stack.free", "thread, slot, -: the dead thread's stack is gone")           \
     X(syscall, 24, "syscall", "thread, number, entry: about to run the system call")              \
-    X(canary_bad, 25, "canary.bad", "thread, address, found: data of the stack, saved registers or IF have changed")\
+    X(canary_bad, 25, "canary.bad", "thread, address, found: stack data, a register or IF has changed")\
     X(signal, 26, "signal", "thread, signal, -: delivered in the exit loop")                      \
     X(panic, 27, "panic", "address of text, length, -: the kernel gives up")                      \
     X(idle, 28, "idle", "cpu, -, -: nothing to run, about to HLT")                                \

@@ -13,9 +13,9 @@ constexpr Invariant all[] = {
     {Inv::inv15, "INV-15", "sleep only once IRQs were enabled", quotes::sleep, quotes::mail,
      "A thread that came from user mode sleeps only after its entry, or the exit loop, has enabled IRQs; "
      "never with "
-     "preemption off or in an interrupt. It waits for stack pages with IRQs on, and only if its entry may by the "
+     "preemption off or in an interrupt. It waits for stack pages with IRQs on, comes back with IRQs on, and only if its entry may by the "
      "class table in force (seed-literal: the five the mail lists), or where a policy has it wait.",
-     "At sleep and wait.begin: the marks irq.on and loop.irq_on of this entry, preempt_count, irq_nesting, "
+     "At sleep, wait.begin and wait.done: the marks irq.on and loop.irq_on of this entry, preempt_count, irq_nesting, "
      "RFLAGS.IF.",
      file, Basis::claim, under_fixed | under_entry_exit},
     {Inv::inv16, "INV-16", "a waiter has its top page and no more", quotes::sleep, quotes::mail,
@@ -82,6 +82,15 @@ void check_inv15_wait(const Scene& s) {
     }
 }
 
+/// The entry goes on as it was when it came to its site.
+void check_inv15_done(const Scene& s) {
+    const auto t = s.history.turn().thread;
+    if (s.at(abi::Mark::wait_done) && t && s.judge.examine(Inv::inv15) && !s.view.here().regs.irqs_on()) {
+        s.judge.report(Inv::inv15, {*t}, fmt::format("wait of {}", s.name(*t)),
+                       fmt::format("{} comes back from its wait for stack pages with IF 0.", s.name(*t)));
+    }
+}
+
 /// The last part of the wait: the pages are in the hands or in PTEs already. The thread runs, it is not
 /// asleep.
 bool is_mapping(const Scene& s, ThreadId t) {
@@ -114,6 +123,7 @@ std::span<const Invariant> rows() { return all; }
 void check(const Scene& s) {
     check_inv15_sleep(s);
     check_inv15_wait(s);
+    check_inv15_done(s);
     check_inv16(s);
 }
 

@@ -332,13 +332,13 @@ schedule = ["run A until user", "run"]
 [explore]
 sweep = { events = ["nmi"] }
 )"));
-    const std::string behind = "Double fault on cpu0; CR2 0xfffffe0000002ff8 is in no stack's missing page. Behind the first event came nmi at ";
+    const std::string behind = "is in no stack's missing page. Behind the first event came nmi at ";
     unsigned alone = 0;
     unsigned second = 0;
     for (std::uint64_t seed = 0; seed < 40 && (alone == 0 || second == 0); ++seed) {
         for (const Finding& finding : must(sweep->sample(seed, 10)).findings) {
             const bool nmi_first = finding.decisions.front().starts_with("inject nmi at ");
-            EXPECT_EQ(finding.text.starts_with(behind), !nmi_first) << finding.text << " by " << finding.decisions.front();
+            EXPECT_EQ(finding.text.find(behind) != std::string::npos, !nmi_first) << finding.text << " by " << finding.decisions.front();
             ++(nmi_first ? alone : second);
         }
     }

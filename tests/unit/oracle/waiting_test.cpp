@@ -39,6 +39,20 @@ TEST(Inv15, IrqsOnInAnEarlierEntryDoNotCount) {
     EXPECT_ONLY(r, Inv::inv15);
 }
 
+TEST(Inv15, WaitThatComesBackWithIrqsOff) {
+    for (const bool on : {false, true}) {
+        Rig r({.cache = 0});
+        r.boot_to_user();
+        r.alloc_denied = true;
+        r.enter(r.g.a, Entry::syscall64);
+        r.irq_on(r.g.a, Entry::syscall64);
+        r.mark(Mark::wait_begin, r.g.a, syscall64);
+        r.set_irqs(on);
+        r.mark(Mark::wait_done, r.g.a, syscall64);
+        EXPECT_EQ(r.fired(Inv::inv15), !on) << r.all();
+    }
+}
+
 TEST(Inv15, ExitLoopCountsAsEnabled) {
     Rig r;
     r.boot_to_user();
