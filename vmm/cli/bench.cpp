@@ -11,7 +11,7 @@ int bench(const HostChoice& host, bool json) {
     if (json) {
         command.push_back("--benchmark_format=json");
     }
-    return exec(host, {paths.guest}, command);
+    return exec(host, {paths.guest}, command, json ? stderr : stdout);  // whoever asks for JSON parses the output
 }
 
 }  // namespace stackrig::cli

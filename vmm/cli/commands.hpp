@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -95,7 +96,8 @@ int explain(const std::string& id, const std::string& scenarios);
 int doctor(host::HostKind kind, bool json);
 int bench(const HostChoice& host, bool json);
 /// Any program of the build on the chosen host, with its streams and exit status: for tests and for the curious.
-int exec(const HostChoice& host, const std::vector<std::string>& files, const std::vector<std::string>& command);
+int exec(const HostChoice& host, const std::vector<std::string>& files, const std::vector<std::string>& command,
+                       std::FILE* headline_to = stdout);
 /// Requests for a worker from standard input, one JSON object a line, answers to standard output: how tests/self drives many
 /// guests, `guests`, in one host.
 int ask(const HostChoice& host, const std::vector<std::string>& guests);

@@ -35,13 +35,13 @@ int pass_on(host::Process& process) {
 
 }  // namespace
 
-int exec(const HostChoice& host, const std::vector<std::string>& files, const std::vector<std::string>& command) {
+int exec(const HostChoice& host, const std::vector<std::string>& files, const std::vector<std::string>& command, std::FILE* headline_to) {
     auto session = open_host(host);
     if (!session) {
         return report(session.error());
     }
-    fmt::print("{}\n", (*session)->headline());
-    std::fflush(stdout);
+    fmt::print(headline_to, "{}\n", (*session)->headline());
+    std::fflush(headline_to);
     auto process = (*session)->start_program(command.front(), {command.begin() + 1, command.end()}, files);
     if (!process) {
         return report(process.error());
