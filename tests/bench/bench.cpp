@@ -192,4 +192,9 @@ BENCHMARK(walk_all_stacks);
 
 }  // namespace
 
-BENCHMARK_MAIN();
+/// Nothing measured is no success: `./rig bench --only` may name what is not there.
+int main(int argc, char** argv) {
+    constexpr int usage = 2;
+    benchmark::Initialize(&argc, argv);
+    return benchmark::ReportUnrecognizedArguments(argc, argv) || benchmark::RunSpecifiedBenchmarks() == 0 ? usage : 0;
+}

@@ -1,8 +1,8 @@
 // The subcommands. Each takes its parsed options and returns the process exit code.
 #pragma once
 
-#include <optional>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -94,10 +94,10 @@ int new_scenario(const std::string& file);
 int format(const std::vector<std::string>& paths, bool only_check);
 int explain(const std::string& id, const std::string& scenarios);
 int doctor(host::HostKind kind, bool json);
-int bench(const HostChoice& host, bool json);
+/// `only`: a regular expression for the names of the figures wanted, empty for all.
+int bench(const HostChoice& host, bool json, const std::string& only);
 /// Any program of the build on the chosen host, with its streams and exit status: for tests and for the curious.
-int exec(const HostChoice& host, const std::vector<std::string>& files, const std::vector<std::string>& command,
-                       std::FILE* headline_to = stdout);
+int exec(const HostChoice& host, const std::vector<std::string>& files, const std::vector<std::string>& command, std::FILE* headline_to = stdout);
 /// Requests for a worker from standard input, one JSON object a line, answers to standard output: how tests/self drives many
 /// guests, `guests`, in one host.
 int ask(const HostChoice& host, const std::vector<std::string>& guests);

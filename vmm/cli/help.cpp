@@ -27,7 +27,7 @@ std::string entry(const std::string& name, const std::string& text) {
 std::string value_word(const CLI::Option& option) {
     static const std::map<std::string, std::string> words{
         {"jsonl", "FILE"}, {"junit", "FILE"},  {"html", "FILE"},         {"perfetto", "FILE"}, {"put", "FILE"},     {"tally", "FILE"},     {"out", "FOLDER"},
-        {"in", "FOLDER"},  {"at", "PLACE"},    {"to", "PLACE"},          {"gdb", "PORT"},      {"variant", "NAME"}, {"format", "WORD"},
+        {"in", "FOLDER"},  {"at", "PLACE"},    {"to", "PLACE"},          {"gdb", "PORT"},      {"variant", "NAME"}, {"only", "REGEX"}, {"format", "WORD"},
         {"pairs", "WORD"}, {"host", "WORD"}};
     if (option.get_delimiter() != '\0') {
         return " WORD,...";

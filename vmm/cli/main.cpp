@@ -181,8 +181,10 @@ int main(int argc, char** argv) {
 
     CLI::App* bench = app.add_subcommand("bench", "what an exit, a step, a run and a look at all stacks cost on the chosen host, in ns");
     bench->add_flag("--json", json, "Google Benchmark's JSON");
+    std::string only;
+    bench->add_option("--only", only, "a regular expression: only the figures whose names it matches");
     add_host(*bench, host);
-    bench->callback([&] { chosen = [&] { return cli::bench(host, json); }; });
+    bench->callback([&] { chosen = [&] { return cli::bench(host, json, only); }; });
 
     std::vector<std::string> files;
     CLI::App* exec = app.add_subcommand("exec", "run PROGRAM ARGS... of the build on the chosen host (how the KVM tests are run)");
