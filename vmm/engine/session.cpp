@@ -255,7 +255,10 @@ void Session::cannot_be_reached(const RunUntil& run) {
             who.push_back(fmt::format("{} has exited", plan_.threads[i].name));
         }
     }
-    end(RunEnd::unreachable, fmt::format("\"{}\" cannot be reached any more: {}. Only an event could change that", run.place.text, fmt::join(who, ", ")));
+    const bool of_brief_handlers = run.place.kind == Place::Kind::mark && run.place.mark == abi::Mark::handler_end;
+    end(RunEnd::unreachable, fmt::format("\"{}\" cannot be reached any more: {}. {}", run.place.text, fmt::join(who, ", "),
+                                         of_brief_handlers ? "A handler without [guest.depth] has no end of its own: wait for its handler.begin"
+                                                           : "Only an event could change that"));
 }
 
 /// The addresses whose breakpoints make the place; none for places that marks make.

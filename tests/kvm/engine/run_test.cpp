@@ -231,6 +231,18 @@ TEST_F(RunTest, AnUnreachablePlaceIsSaidNotWaitedFor) {
     EXPECT_EQ(outcome.detail, "\"a place\" cannot be reached any more: A spins in user mode on cpu0, cpu1 is down. Only an event could change that");
 }
 
+TEST_F(RunTest, TheEndOfAHandlerThatHasNothingToDoIsSaidToBeNone) {
+    RunPlan plan;
+    plan.threads = {{.name = "A", .program = {op(abi::OpKind::spin)}}};
+    plan.schedule = {until({.kind = Place::Kind::user}), event(EventKind::irq, cpu0, abi::device_vector),
+                     until({.kind = Place::Kind::mark, .mark = abi::Mark::handler_end})};
+    Recorder seen;
+    const RunOutcome outcome = run_plan(plan, seen);
+    EXPECT_EQ(outcome.end, RunEnd::unreachable);
+    EXPECT_EQ(outcome.detail, "\"a place\" cannot be reached any more: A spins in user mode on cpu0. A handler without [guest.depth] has no end of its "
+                              "own: wait for its handler.begin");
+}
+
 TEST_F(RunTest, TheBudgetEndsARunAsBudget) {
     RunPlan plan;
     plan.max_stops = 20;
