@@ -1,4 +1,5 @@
-// Canaries in registers: what a call must preserve, whoever runs meanwhile.
+// Canaries in registers: what a call must preserve, whoever runs meanwhile. The pushes are those of __switch_to_asm, written out in both
+// places, for ./rig mutants --generic takes them apart there one by one.
 #include "calling.h"
 
     .text

@@ -63,7 +63,7 @@ void check(const Scene& s) {
     } else if (mark->mark == abi::Mark::canary_bad) {
         s.judge.report(
             Inv::i16, who, fmt::format("canary at {:#x}", mark->args[1]),
-            fmt::format("The canary at {:#x} has changed to {:#x}.", mark->args[1], mark->args[2]));
+            fmt::format("The canary at {:#x}, for data on the stack, a register that callees preserve, or IF, has changed to {:#x}.", mark->args[1], mark->args[2]));
     }
 }
 

@@ -13,7 +13,7 @@ constexpr Invariant all[] = {
     {Inv::inv15, "INV-15", "sleep only once IRQs were enabled", quotes::sleep, quotes::mail,
      "A thread that came from user mode sleeps only after its entry, or the exit loop, has enabled IRQs; "
      "never with "
-     "preemption off or in an interrupt. It waits for stack pages with IRQs on, comes back with IRQs on, and only if its entry may by the "
+     "preemption off or in an interrupt. It waits for stack pages, and comes back, with IRQs on; and it does so only if its entry may by the "
      "class table in force (seed-literal: the five the mail lists), or where a policy has it wait.",
      "At sleep, wait.begin and wait.done: the marks irq.on and loop.irq_on of this entry, preempt_count, irq_nesting, "
      "RFLAGS.IF.",
